@@ -1,0 +1,89 @@
+"""Every setting of Spanfold, in one object: defaults that work on one machine, overridden by SPANFOLD_* variables."""
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_DATA_DIR = Path.home() / ".spanfold" / "data"
+
+
+def _langfuse(name: str, variable: str) -> AliasChoices:
+    """Also read Langfuse's own name for a setting."""
+    return AliasChoices(f"SPANFOLD_{name.upper()}", variable)
+
+
+class Settings(BaseSettings):
+    """Read with `Settings()`; field `x` is the environment variable SPANFOLD_X. Sizes in bytes, times in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="SPANFOLD_", extra="ignore", frozen=True, populate_by_name=True)
+
+    data_dir: Path = Field(DEFAULT_DATA_DIR, description="Where the embedded stack keeps its data and logs.")
+    log_level: str = Field("info", description="debug, info, warning or error.")
+
+    # Kafka
+    kafka_bootstrap: str = Field("localhost:9092", description="Bootstrap servers, host:port, comma separated.")
+    topic_prefix: str = Field("spanfold", description="Prefix of every topic and consumer group.")
+    topic_partitions: int = Field(4, ge=1, description="Partitions of the events topic when Spanfold creates it.")
+    topic_replication: int = Field(1, ge=1, description="Replication factor of the topics Spanfold creates.")
+    instance_id: str = Field("", description="Static group membership id of this worker; empty for none.")
+    session_timeout: float = Field(10.0, description="Seconds until the group gives up a silent worker.")
+
+    # ClickHouse
+    clickhouse_url: str = Field("http://localhost:8123", description="HTTP interface of ClickHouse.")
+    clickhouse_user: str = Field("default", description="User for reading and writing.")
+    clickhouse_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
+    clickhouse_database: str = Field("spanfold", description="Database that holds tables and views.")
+    clickhouse_cluster: str = Field("", description="Cluster name; set, tables are made Replicated on that cluster.")
+
+    # Registry
+    registry_url: str = Field("", description="SQLAlchemy URL; empty for a SQLite file under data_dir.")
+    init_project_id: str = Field("", validation_alias=_langfuse("init_project_id", "LANGFUSE_INIT_PROJECT_ID"))
+    init_project_name: str = Field("", validation_alias=_langfuse("init_project_name", "LANGFUSE_INIT_PROJECT_NAME"))
+    init_org_id: str = Field("", validation_alias=_langfuse("init_org_id", "LANGFUSE_INIT_ORG_ID"))
+    init_org_name: str = Field("", validation_alias=_langfuse("init_org_name", "LANGFUSE_INIT_ORG_NAME"))
+    init_project_public_key: str = Field(
+        "", validation_alias=_langfuse("init_project_public_key", "LANGFUSE_INIT_PROJECT_PUBLIC_KEY")
+    )
+    init_project_secret_key: SecretStr = Field(
+        SecretStr(""), validation_alias=_langfuse("init_project_secret_key", "LANGFUSE_INIT_PROJECT_SECRET_KEY")
+    )
+
+    # Ingest
+    http_host: str = Field("127.0.0.1", description="Address the front door listens on.")
+    http_port: int = Field(3000, ge=0, le=65535, description="Port of the front door.")
+    max_body_bytes: int = Field(4_500_000, description="Largest request body of the batch endpoint.")
+    max_event_bytes: int = Field(4_500_000, description="Largest single event, on every route.")
+    produce_timeout: float = Field(10.0, gt=0, description="Seconds a request waits for Kafka before it is answered 503.")
+    held_bytes: int = Field(256 * 2**20, ge=1, description="Bytes of unanswered requests held; more are answered 503.")
+
+    # Stream
+    flush_interval: float = Field(0.4, gt=0, description="Longest time between two flushes to the store.")
+    flush_rows: int = Field(20_000, ge=1, description="A flush starts early when this many events wait.")
+    pending_events: int = Field(60_000, ge=1, description="Consuming pauses when this many events wait for the store.")
+    poll_records: int = Field(4_000, ge=1, description="Most records handed over by one poll.")
+    settle_quiet: float = Field(2.0, description="A trace settles this long after its last event, its root ended.")
+    settle_idle: float = Field(60.0, description="A trace settles this long after its last event, root or not.")
+    resident_traces: int = Field(200_000, ge=1, description="Traces kept in memory; settled ones leave first.")
+    resident_bytes: int = Field(512 * 2**20, ge=1, description="Bytes of events kept in memory (approximately).")
+
+    @cached_property
+    def events_topic(self) -> str:
+        """Raw events, keyed by PROJECT/TRACE."""
+        return f"{self.topic_prefix}.events"
+
+    @cached_property
+    def evaluations_topic(self) -> str:
+        """Requests to evaluate a settled trace."""
+        return f"{self.topic_prefix}.evaluations"
+
+    @cached_property
+    def dead_letters_topic(self) -> str:
+        """Records that could not be processed, with the reason."""
+        return f"{self.topic_prefix}.dead-letters"
+
+    @cached_property
+    def registry(self) -> str:
+        """The registry's SQLAlchemy URL."""
+        return self.registry_url or f"sqlite:///{self.data_dir / 'registry.sqlite'}"

@@ -1,0 +1,20 @@
+"""What was odd about a trace or an observation. Flags are facts of the event set, so they may disappear again."""
+
+from enum import StrEnum
+
+
+class Flag(StrEnum):
+    """Each flag with what it says about the row that carries it; the comment is its documentation."""
+
+    ORPHAN = "orphan"  # observation: its parent has not arrived; it is placed under the root meanwhile
+    CYCLE_CUT = "cycle_cut"  # observation: parent links ran in a circle, cut at this, the smallest id
+    NEGATIVE_DURATION = "negative_duration"  # observation or trace: it ends before it starts; latency is null
+    PROVISIONAL_START = (
+        "provisional_start"  # observation: no event gave a start time; the earliest event time stands in
+    )
+    MISSING_ROOT = "missing_root"  # trace: no observation without a parent and no trace event has arrived
+    SEVERAL_ROOTS = "several_roots"  # trace: several observations have no parent and no trace event explains it
+    DERIVED_TRACE = "derived_trace"  # trace: an event came without a trace id; this one was derived from its entity
+    CONFLICTING_EVENTS = "conflicting_events"  # trace: one event id came with different contents; all were merged
+    TOTAL_MISMATCH = "total_mismatch"  # observation: the total of the given usage is not the sum of its parts
+    NEGATIVE_USAGE = "negative_usage"  # observation: a part of the usage is larger than the whole it belongs to

@@ -1,0 +1,20 @@
+"""Names and values of the Kafka record headers that Spanfold writes and reads."""
+
+CONTENT_TYPE = "content-type"
+PROJECT = "spanfold-project"
+RECEIVER = "spanfold-receiver"  # which route took the event in: "ingestion", "kafka", "evaluator" ...
+RECEIVED_AT = "spanfold-received-at"  # microseconds since the epoch, decimal digits
+
+LANGFUSE_JSON = b"application/vnd.spanfold.langfuse+json"  # one event of a Langfuse batch, as it came
+CANONICAL_JSON = b"application/vnd.spanfold.event+json"  # one canonical event, schemas/README.md
+CANONICAL_AVRO = b"application/vnd.spanfold.event+avro"  # Avro single-object encoding
+
+# Headers of a dead letter; the original headers are kept beside them.
+DEAD_REASON = "spanfold-dead-reason"
+DEAD_DETAIL = "spanfold-dead-detail"
+DEAD_STAGE = "spanfold-dead-stage"
+DEAD_TOPIC = "spanfold-dead-topic"
+DEAD_PARTITION = "spanfold-dead-partition"
+DEAD_OFFSET = "spanfold-dead-offset"
+DEAD_TIMESTAMP = "spanfold-dead-timestamp"  # LogAppendTime of the source record, microseconds
+DEAD_VERSION = "spanfold-dead-version"  # version of the code that gave up

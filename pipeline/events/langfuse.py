@@ -1,0 +1,241 @@
+"""Langfuse's JSON events (one item of a batch of `POST /api/public/ingestion`) to canonical events.
+
+The schemas follow Langfuse's public rules: unknown keys are ignored, null is the same as missing, one broken event
+never concerns its neighbours. Two rules differ on purpose: an entity without an id gets one derived from the event's
+id instead of vanishing, and values that are made up here (the trace of an observation without one, the type told by
+an update) are marked as such so that explicit values beat them whatever arrives first. Both the front door (to answer
+400 for what is invalid) and the worker (to map the stored bytes) run this code.
+"""
+
+import re
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from pipeline.events import keys
+from pipeline.events.langfuse_scores import ScoreBody, score_fields
+from pipeline.events.langfuse_usage import Cost, CostDetails, Usage, UsageDetails
+from pipeline.events.model import Event, Fields, Kind, Level
+from pipeline.events.reasons import DecodeError, Reason
+from pipeline.events.values import IdField, MetadataField, MicrosField, TextField, to_text
+
+_ENVIRONMENT = re.compile(r"[a-z0-9_-]+")
+_RESERVED_PREFIX = re.compile(r"(langfuse[-_]?)+")
+
+OBSERVATION_TYPES = ("span", "generation", "agent", "tool", "chain", "retriever", "evaluator", "embedding", "guardrail")
+
+
+@lru_cache(4096)
+def _environment(value: str) -> str:
+    """Langfuse's rule: lower case, no reserved prefix, at most 40 characters, else "default"."""
+    value = (
+        _RESERVED_PREFIX.sub("", value.lower(), count=1)[:40] if value[:8].lower() == "langfuse" else value.lower()[:40]
+    )
+    return value if _ENVIRONMENT.fullmatch(value) else "default"
+
+
+def _level(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _parameters(value: object) -> str:
+    if not isinstance(value, dict):
+        raise ValueError("model parameters are an object")
+    return to_text(value)
+
+
+Environment = Annotated[str, AfterValidator(_environment)]
+Parameters = Annotated[str, BeforeValidator(_parameters)]
+ShortName = Annotated[str, Field(max_length=1000)]
+
+
+class TraceBody(TypedDict, total=False):
+    """Body of `trace-create`; there is no trace-update, a second create with the same id says more about it."""
+
+    id: IdField | None
+    timestamp: MicrosField | None
+    name: ShortName | None
+    input: TextField | None
+    output: TextField | None
+    sessionId: str | None
+    userId: str | None
+    environment: Environment | None
+    metadata: MetadataField | None
+    release: str | None
+    version: str | None
+    public: Annotated[bool, Strict()] | None
+    tags: list[str] | None
+
+
+class ObservationBody(TypedDict, total=False):
+    """Body of every observation event: the fields of Langfuse's generation, of which a span uses fewer."""
+
+    id: IdField | None
+    traceId: IdField | None
+    type: str | None
+    environment: Environment | None
+    name: str | None
+    startTime: MicrosField | None
+    endTime: MicrosField | None
+    completionStartTime: MicrosField | None
+    metadata: MetadataField | None
+    input: TextField | None
+    output: TextField | None
+    level: Annotated[Level, BeforeValidator(_level)] | None
+    statusMessage: str | None
+    parentObservationId: IdField | None
+    version: str | None
+    model: str | None
+    modelParameters: Parameters | None
+    usage: Usage | None
+    usageDetails: UsageDetails | None
+    costDetails: CostDetails | None
+    promptName: str | None
+    promptVersion: Annotated[int, Field(ge=0, lt=2**31)] | None
+
+
+class _Envelope(TypedDict):
+    id: IdField
+    timestamp: MicrosField
+
+
+class TraceEnvelope(_Envelope):
+    """`trace-create`."""
+
+    type: Literal["trace-create"]
+    body: TraceBody
+
+
+class ObservationEnvelope(_Envelope):
+    """Everything that creates or updates an observation."""
+
+    type: Literal[
+        "event-create", "span-create", "span-update", "generation-create", "generation-update", "agent-create",
+        "tool-create", "chain-create", "retriever-create", "evaluator-create", "embedding-create", "guardrail-create",
+        "observation-create", "observation-update",
+    ]  # fmt: skip
+    body: ObservationBody
+
+
+class ScoreEnvelope(_Envelope):
+    """`score-create`."""
+
+    type: Literal["score-create"]
+    body: ScoreBody
+
+
+class LogEnvelope(_Envelope):
+    """`sdk-log`: accepted from clients, never stored."""
+
+    type: Literal["sdk-log"]
+    body: Any
+
+
+Envelope = TraceEnvelope | ObservationEnvelope | ScoreEnvelope | LogEnvelope
+_ADAPTER: TypeAdapter[Envelope] = TypeAdapter(Annotated[Envelope, Field(discriminator="type")])
+
+_TRACE_FIELDS = {
+    "timestamp": "start_time", "name": "name", "input": "input", "output": "output", "sessionId": "session_id",
+    "userId": "user_id", "environment": "environment", "metadata": "metadata", "release": "release",
+    "version": "version", "public": "public", "tags": "tags",
+}  # fmt: skip
+
+_OBSERVATION_FIELDS = {
+    "environment": "environment", "name": "name", "startTime": "start_time", "endTime": "end_time",
+    "completionStartTime": "completion_start_time", "metadata": "metadata", "input": "input", "output": "output",
+    "level": "level", "statusMessage": "status_message", "parentObservationId": "parent_observation_id",
+    "version": "version", "model": "model", "modelParameters": "model_parameters", "promptName": "prompt_name",
+    "promptVersion": "prompt_version",
+}  # fmt: skip
+
+
+def parse_langfuse(raw: bytes) -> Envelope:
+    """Validate one event of a batch. Raises DecodeError: MALFORMED where it is no JSON, else INVALID with the path."""
+    try:
+        envelope = _ADAPTER.validate_json(raw)
+    except ValidationError as error:
+        raise _decode_error(error) from None
+    if envelope["type"] in _NEEDS_ID and not envelope["body"].get("id"):
+        raise DecodeError(Reason.INVALID, f"body.id: required for {envelope['type']}")
+    if envelope["type"].startswith("observation-") and not envelope["body"].get("type"):
+        raise DecodeError(Reason.INVALID, "body.type: required, one of GENERATION, SPAN, EVENT")
+    return envelope
+
+
+_NEEDS_ID = frozenset({"event-create", "span-update", "generation-update", "observation-update"})
+
+
+def _decode_error(error: ValidationError) -> DecodeError:
+    """The first three problems in one sentence each; input values are left out, they may be secret or huge."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    reason = Reason.MALFORMED if problems[0]["type"] == "json_invalid" else Reason.INVALID
+    text = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'event'}: {p['msg']}" for p in problems[:3])
+    return DecodeError(reason, text)
+
+
+def langfuse_events(project_id: str, envelope: Envelope) -> list[Event]:
+    """The canonical events of a validated envelope: one, or none for `sdk-log`."""
+    if envelope["type"] == "trace-create":
+        return [_trace_event(project_id, envelope)]
+    if envelope["type"] == "score-create":
+        return [_score_event(project_id, envelope)]
+    if envelope["type"] == "sdk-log":
+        return []
+    return [_observation_event(project_id, envelope)]
+
+
+def _renamed(body: Any, names: dict[str, str]) -> Fields:
+    fields: Any = {}
+    for key, value in body.items():
+        if value is not None and key in names:
+            fields[names[key]] = value
+    return fields  # type: ignore[no-any-return]  # the keys come from a table of Fields' names
+
+
+def _trace_event(project_id: str, envelope: TraceEnvelope) -> Event:
+    body = envelope["body"]
+    trace_id = body.get("id") or keys.derived_id(project_id, envelope["id"])
+    fields = _renamed(body, _TRACE_FIELDS)
+    return Event(project_id, trace_id, Kind.TRACE, trace_id, envelope["id"], envelope["timestamp"], fields)
+
+
+def _observation_event(project_id: str, envelope: ObservationEnvelope) -> Event:
+    body, what = envelope["body"], envelope["type"]
+    entity_id = body.get("id") or keys.derived_id(project_id, envelope["id"])
+    given_trace = body.get("traceId")
+    fields = _renamed(body, _OBSERVATION_FIELDS)
+    prefix, _, verb = what.partition("-")
+    kind = (body.get("type") or "SPAN").upper() if prefix == "observation" else prefix.upper()
+    fields["type" if verb == "create" else "type_provisional"] = kind
+    _add_usage_and_cost(fields, body)
+    return Event(
+        project_id,
+        given_trace or keys.derived_id(project_id, entity_id),
+        Kind.OBSERVATION,
+        entity_id,
+        envelope["id"],
+        envelope["timestamp"],
+        fields,
+        created=verb == "create",
+        derived_trace=not given_trace,
+    )
+
+
+def _add_usage_and_cost(fields: Fields, body: ObservationBody) -> None:
+    """`usageDetails` and `costDetails` win over the legacy `usage` object, which may hold both."""
+    legacy = body.get("usage")
+    usage = body.get("usageDetails") or (legacy.units if legacy else None)
+    cost: Cost | None = body.get("costDetails") or (legacy.cost if legacy else None)
+    if usage:
+        fields["usage"] = usage
+    if cost:
+        fields["cost"] = cost
+
+
+def _score_event(project_id: str, envelope: ScoreEnvelope) -> Event:
+    body = envelope["body"]
+    score_id = body.get("id") or keys.derived_id(project_id, envelope["id"])
+    trace_id, fields = score_fields(body)
+    return Event(project_id, trace_id, Kind.SCORE, score_id, envelope["id"], envelope["timestamp"], fields)
