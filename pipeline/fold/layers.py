@@ -1,0 +1,99 @@
+"""Last writer wins, per field: the opinions of one entity's events, kept as layers in the order of their stamps.
+
+A layer is what one event said, stamped with (event time, event id, identity): a total order that no arrival can
+change. The entity's state is the layers laid over each other, oldest first. So adding is an append in the common
+case, and the result depends on the set alone. An old field under a newer one can never be seen again: `_compact`
+drops it, which bounds an entity's memory by the number of its fields and not of its events.
+"""
+
+from bisect import insort
+from typing import Any, cast
+
+from pipeline.events.model import Fields, Micros
+from pipeline.fold.metadata import deep_merge, live_part
+
+Stamp = tuple[Micros, str, bytes]
+Layer = tuple[Stamp, Fields]
+
+COMPACT_ABOVE = 8
+
+
+def _stamp(layer: Layer) -> Stamp:
+    return layer[0]
+
+
+class Layers:
+    """The opinions about one entity. `add` each distinct event once; `merged` at any time."""
+
+    __slots__ = ("_layers",)
+
+    def __init__(self) -> None:
+        self._layers: list[Layer] = []
+
+    def add(self, stamp: Stamp, fields: Fields) -> None:
+        """Take in what one event said; its place is given by its stamp, not by the call."""
+        layers = self._layers
+        if not layers or layers[-1][0] < stamp:
+            layers.append((stamp, fields))
+        else:
+            insort(layers, (stamp, fields), key=_stamp)
+        if len(layers) > COMPACT_ABOVE:
+            self._compact()
+
+    def merged(self) -> Fields:
+        """All opinions laid over each other. Treat the result as read-only: a single layer is not copied."""
+        layers = self._layers
+        if len(layers) == 1:
+            return layers[0][1]
+        merged: dict[str, Any] = {}
+        for _, fields in layers:
+            metadata, tags = merged.get("metadata"), merged.get("tags")
+            merged.update(fields)
+            if metadata is not None and "metadata" in fields:
+                merged["metadata"] = deep_merge(metadata, fields["metadata"])
+            if tags is not None and "tags" in fields:
+                merged["tags"] = tags + fields["tags"]
+        return cast(Fields, merged)
+
+    def latest(self) -> Micros:
+        """The event time of the newest opinion, microseconds; 0 before the first."""
+        return self._layers[-1][0][0] if self._layers else Micros(0)
+
+    def _compact(self) -> None:
+        """Drop what newer layers hide, and layers that say nothing more; the newest stays, its stamp is asked for."""
+        seen: dict[str, Any] = {}
+        kept: list[Layer] = []
+        for stamp, fields in reversed(self._layers):
+            live = dict(_visible(cast(dict[str, Any], fields), seen))
+            _note(seen, live)
+            if live or not kept:
+                kept.append((stamp, cast(Fields, live)))
+        kept.reverse()
+        self._layers = kept
+
+
+def _visible(fields: dict[str, Any], seen: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The fields of a layer that newer ones, summed up in `seen`, do not hide."""
+    visible: list[tuple[str, Any]] = []
+    for key, value in fields.items():
+        if key == "metadata" and key in seen:
+            value = live_part(value, seen[key])
+            if value:
+                visible.append((key, value))
+        elif key == "tags":
+            fresh = [tag for tag in value if tag not in seen.get("tags", ())]
+            if fresh:
+                visible.append((key, fresh))
+        elif key not in seen:
+            visible.append((key, value))
+    return visible
+
+
+def _note(seen: dict[str, Any], live: dict[str, Any]) -> None:
+    for key, value in live.items():
+        if key == "metadata":
+            seen[key] = deep_merge(value, seen.get(key, {}))
+        elif key == "tags":
+            seen[key] = {*seen.get(key, ()), *value}
+        else:
+            seen[key] = True
