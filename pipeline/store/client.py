@@ -1,0 +1,74 @@
+"""One way to connect to ClickHouse, embedded or a cluster.
+
+Rule: wait for a store that is starting, until a deadline; fail at once where waiting cannot help (wrong password).
+Clients share no session, so one client serves many threads. Failure: StoreError that names the URL and what to do.
+Configured by `clickhouse_url`, `clickhouse_user`, `clickhouse_password`, `clickhouse_database`.
+"""
+
+import time
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from pipeline.config import Settings
+from pipeline.errors import SettingError
+from pipeline.store.errors import StoreError, error_code
+
+_POLL = 0.2
+_REFUSALS = {192, 193, 194, 516}  # unknown user, wrong, required, failed: see errors.CODES
+_NO_DATABASE = 81
+
+
+def connect(
+    settings: Settings, *, database: str | None = None, deadline: float = 30.0, timeout: float = 60.0
+) -> Client:
+    """A client of `database` (default: the configured one).
+
+    `deadline` bounds the wait for a server that does not answer yet, `timeout` every later request; both in seconds.
+    Raises StoreError when the deadline passes, when the password is wrong or the database is missing.
+    """
+    name = settings.clickhouse_database if database is None else database
+    give_up = time.monotonic() + deadline
+    while True:
+        try:
+            return _client(settings, name, timeout)
+        except ClickHouseError as error:
+            code = error_code(error)
+            if code == _NO_DATABASE:
+                raise StoreError(f"ClickHouse has no database {name!r}.", remedy="Run `spanfold migrate`.") from error
+            if code in _REFUSALS:
+                raise StoreError(
+                    f"ClickHouse at {settings.clickhouse_url} refuses user {settings.clickhouse_user!r}.",
+                    remedy="Check SPANFOLD_CLICKHOUSE_USER and SPANFOLD_CLICKHOUSE_PASSWORD.",
+                ) from error
+            if time.monotonic() >= give_up:
+                raise StoreError(
+                    f"ClickHouse at {settings.clickhouse_url} did not answer within {deadline:g} s: {error}",
+                    remedy="Check that it runs and that SPANFOLD_CLICKHOUSE_URL is right.",
+                ) from error
+        time.sleep(_POLL)
+
+
+def _client(settings: Settings, database: str, timeout: float) -> Client:
+    url = urlsplit(settings.clickhouse_url)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise SettingError(
+            f"SPANFOLD_CLICKHOUSE_URL is {settings.clickhouse_url!r}, which is no http or https URL.",
+            remedy="Give the HTTP interface, such as http://localhost:8123.",
+        )
+    return clickhouse_connect.get_client(
+        interface=url.scheme,
+        host=url.hostname,
+        port=url.port or (8443 if url.scheme == "https" else 8123),
+        proxy_path=url.path,
+        username=settings.clickhouse_user,
+        password=settings.clickhouse_password.get_secret_value(),
+        database=database,
+        compress="lz4",
+        connect_timeout=10,
+        send_receive_timeout=int(timeout),
+        autogenerate_session_id=False,
+        client_name="spanfold",
+    )

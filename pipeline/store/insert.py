@@ -1,0 +1,204 @@
+"""Inserts that end in one of two ways: every row is durable, or the few rows that ClickHouse refuses are handed back.
+
+Problem: an insert fails for reasons of the server (all of them pass, given time) or of a row (none of them does).
+Rule, by errors.py's classes:
+1. SERVER: the same bytes are sent again for ever, under the same deduplication token, so a block whose answer got lost
+   is stored once.
+2. ROW: the block is halved until the bad row is alone; it is handed back as `Refused`, all others are stored.
+3. SIZE: halved after a few tries; a single row is retried for ever.
+4. UNKNOWN: a good row must never be refused for a fault of the server, so this is decided by experiment. After a few
+   tries the block is halved. A row that fails alone is refused only if the table is seen to take other rows: the row
+   that it took last, sent once more (every table replaces equal keys, so that is harmless). A table that takes nothing
+   is at fault itself, and all is retried.
+The token is the caller's, plus a hash of the bytes: should the same offsets ever give other rows (a late event was read
+back in between), those rows must not be mistaken for the ones stored before.
+Failure: none but cancellation, after which rows may or may not be stored; sending them again is harmless.
+Configured by `Backoff`; the size of blocks and the time between them are the caller's.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple, ParamSpec, TypeVar
+from uuid import uuid4
+
+import lz4.frame
+import structlog
+import xxhash
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from urllib3.exceptions import HTTPError
+
+from pipeline.store.errors import Blame, StoreError, blame, error_code
+from pipeline.store.native import EncodeError, encode
+from pipeline.store.retry import Backoff, OnRetry, Outages
+from pipeline.store.tables import TABLES, Table
+
+log = structlog.get_logger(__name__)
+
+_SETTINGS = {
+    "async_insert": 0,  # on by default since 26.x; it would answer before other rules of ours hold
+    "wait_end_of_query": 1,  # an error is a status, not a surprise in the body
+    "max_partitions_per_insert_block": 0,  # a replay may span more days than the default allows
+}
+_SEND_ERRORS = (ClickHouseError, HTTPError, OSError)
+_TRIES = 4  # before a block is halved for an error that may pass
+_SUSPECTS = 8  # so many rows that fail alone make the table itself a suspect
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Refused(NamedTuple):
+    """A row that ClickHouse does not take, whatever its neighbours; `code` is None where encoding failed already."""
+
+    row: NamedTuple
+    code: int | None
+    message: str
+
+
+class _Block(NamedTuple):
+    """Rows as they go over the wire."""
+
+    data: bytes  # Native, LZ4
+    token: str
+
+
+class _Sweep(NamedTuple):
+    """What is not stored after one pass over a block."""
+
+    refused: list[Refused]
+    suspects: list[Refused]  # failed alone, for a reason unknown
+    untried: list[NamedTuple]
+
+
+class Inserter:
+    """Stores rows through one client; concurrent calls are fine, one for each table of a flush being the idea."""
+
+    def __init__(
+        self, client: Client, *, backoff: Backoff | None = None, on_retry: OnRetry | None = None, threads: int = 4
+    ) -> None:
+        self._client = client
+        self._backoff = backoff or Backoff()
+        self._on_retry = on_retry
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="insert")
+        self._outages = Outages()
+        self._accepted: dict[str, NamedTuple] = {}  # the row that each table took last
+
+    def close(self) -> None:
+        """Stop the threads without waiting for requests under way. The client stays open: it is the caller's."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def insert(self, table: str, rows: Sequence[NamedTuple], token: str) -> list[Refused]:
+        """Store `rows`, all of the row type of `table`; returns once all but the returned ones are durable.
+
+        `token` names the rows across retries: topic, partition and offset range. Raises KeyError for an unknown table.
+        """
+        target, refused, pending, rounds = TABLES[table], list[Refused](), rows, 0
+        while pending:
+            sweep = await self._sweep(target, pending, token)
+            refused += sweep.refused
+            if not sweep.suspects:
+                break
+            if await self._takes_rows(target):
+                refused += sweep.suspects
+                pending = sweep.untried
+            else:
+                pending = [suspect.row for suspect in sweep.suspects] + sweep.untried
+                await self._pause(target, StoreError(sweep.suspects[0].message), rounds)
+                rounds += 1
+        for bad in refused:
+            log.error("row_refused", table=table, code=bad.code, error=bad.message)
+        return refused
+
+    async def _sweep(self, table: Table, rows: Sequence[NamedTuple], token: str) -> _Sweep:
+        """One pass: halve what fails until it is stored or a single row."""
+        refused: list[Refused] = []
+        suspects: list[Refused] = []
+        parts = [(rows, token)]
+        while parts:
+            part, part_token = parts.pop()
+            error = await self._store(table, part, part_token)
+            if error is None:
+                continue
+            if len(part) > 1:
+                middle = len(part) // 2
+                parts += [(part[middle:], f"{part_token}/1"), (part[:middle], f"{part_token}/0")]
+            elif blame(error) is Blame.ROW:
+                refused.append(Refused(part[0], error_code(error), str(error)))
+            else:
+                suspects.append(Refused(part[0], error_code(error), str(error)))
+                if len(suspects) % _SUSPECTS == 0 and not await self._takes_rows(table):
+                    return _Sweep(refused, suspects, [row for rest, _ in parts for row in rest])
+        return _Sweep(refused, suspects, [])
+
+    async def _store(self, table: Table, rows: Sequence[NamedTuple], token: str) -> Exception | None:
+        """Send one block until it is stored, or until its error says that halving is the better way: that error."""
+        try:
+            block = await self._in_thread(_block, table, rows, token)
+        except EncodeError as error:
+            return error
+        attempt = 0
+        while True:
+            try:
+                await self._in_thread(self._send, table, block)
+            except _SEND_ERRORS as error:
+                attempt += 1
+                if _should_halve(error, len(rows), attempt):
+                    return error
+                await self._pause(table, error, attempt - 1)
+            else:
+                self._outages.stored(table.name)
+                self._accepted[table.name] = rows[-1]
+                return None
+
+    async def _takes_rows(self, table: Table) -> bool:
+        """Whether the table takes a row that it took before; False also where it has taken none yet."""
+        row = self._accepted.get(table.name)
+        if row is None:
+            return False
+        try:
+            block = await self._in_thread(_block, table, [row], f"probe-{uuid4()}")
+            await self._in_thread(self._send, table, block)
+        except _SEND_ERRORS:
+            return False
+        return True
+
+    async def _pause(self, table: Table, error: Exception, attempt: int) -> None:
+        delay = self._backoff.delay(attempt)
+        self._outages.failed(table.name, error)
+        if self._on_retry is not None:
+            self._on_retry(table.name, error, delay)
+        await asyncio.sleep(delay)
+
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args, **kwargs))
+
+    def _send(self, table: Table, block: _Block) -> None:
+        self._client.raw_insert(
+            table.name,
+            list(table.columns),
+            block.data,
+            settings=_SETTINGS | {"insert_deduplication_token": block.token},
+            fmt="Native",
+            compression="lz4",
+        )
+
+
+def _block(table: Table, rows: Sequence[NamedTuple], token: str) -> _Block:
+    data = encode(table, rows)
+    return _Block(lz4.frame.compress(data), f"{token}:{xxhash.xxh3_64_hexdigest(data)}")
+
+
+def _should_halve(error: Exception, rows: int, attempt: int) -> bool:
+    """Whether to stop sending the block as it is; of a single row, whether it becomes a suspect or is refused."""
+    match blame(error):
+        case Blame.ROW:
+            return True
+        case Blame.UNKNOWN:
+            return attempt >= _TRIES
+        case Blame.SIZE:
+            return attempt >= _TRIES and rows > 1
+        case Blame.SERVER:
+            return False

@@ -1,0 +1,106 @@
+"""What a worker asks the store: which traces it knows, their events back, what was left open, what was stored.
+
+Problem: a worker's memory is only a cache, so after a restart or an eviction it folds again what the archive holds.
+Rule: every answer is exact whatever has merged; `raw_events` may hold a redelivered event twice, here it comes once.
+Answers stream: nothing but the filter's hashes is held as a whole. The SQL is in queries/*.sql; values are quoted by
+the driver.
+Failure: clickhouse-connect's errors pass through; errors.blame() tells which are worth another try.
+"""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from clickhouse_connect.driver.client import Client
+
+from pipeline.events.model import Micros
+from pipeline.store.rows import OffsetRangeRow
+
+QUERIES = Path(__file__).parent / "queries"
+KEYS_PER_QUERY = 500  # ids of 800 characters would make 800 kB of SQL
+
+_BIG_QUERY = {"max_query_size": 4 * 2**20}
+_AS_INTEGERS = {"DateTime64": "int"}
+
+TraceKey = tuple[str, str]  # project id, trace id
+Row = TypeVar("Row", bound=NamedTuple)
+
+
+class RawEvent(NamedTuple):
+    """One archived event; times in microseconds, `value` the original bytes."""
+
+    project_id: str
+    trace_id: str
+    event_id: str
+    identity: bytes
+    kind: str
+    entity_id: str
+    content_type: str
+    value: bytes
+    receiver: str
+    received_at: Micros
+    topic: str
+    partition: int
+    offset: int
+    position: int  # index inside its record
+    timestamp: Micros  # LogAppendTime
+    first_seen: Micros  # the trace's
+
+
+def known_trace_hashes(client: Client, topic: str, partition: int) -> "array[int]":
+    """Hashes (events.keys.trace_hash) of all traces archived from a partition, ascending; 8 bytes each."""
+    hashes = array("Q")
+    parameters = {"topic": topic, "partition": partition}
+    with client.query_column_block_stream(_sql("known_trace_hashes"), parameters=parameters) as blocks:
+        for block in blocks:
+            hashes.extend(block[0])
+    return hashes
+
+
+def read_back(client: Client, keys: Sequence[TraceKey]) -> Iterator[RawEvent]:
+    """Every distinct event of the given traces once, trace by trace; nothing for a trace that is not archived."""
+    for start in range(0, len(keys), KEYS_PER_QUERY):
+        some = tuple(keys[start : start + KEYS_PER_QUERY])
+        yield from _rows(client, "read_back", {"keys": some}, RawEvent)
+
+
+def open_traces(client: Client, topic: str, partition: int, limit: int, after: TraceKey = ("", "")) -> list[TraceKey]:
+    """Up to `limit` traces of a partition that have not settled, in order; for the next page give the last as `after`.
+
+    A trace whose events are archived but whose rows never came (a crash in between) is not among them: its records
+    were not committed, so they are delivered again.
+    """
+    parameters = {
+        "topic": topic,
+        "partition": partition,
+        "limit": limit,
+        "after_project": after[0],
+        "after_trace": after[1],
+    }
+    result = client.query(_sql("open_traces"), parameters=parameters)
+    return [(str(project_id), str(trace_id)) for project_id, trace_id in result.result_rows]
+
+
+def stored_offset_ranges(client: Client, topic: str, partition: int) -> Iterator[OffsetRangeRow]:
+    """The stored chunks of a partition by first offset; where the same offsets were cut differently they overlap."""
+    return _rows(client, "stored_offset_ranges", {"topic": topic, "partition": partition}, OffsetRangeRow)
+
+
+def _rows(client: Client, query: str, parameters: dict[str, Any], row: type[Row]) -> Iterator[Row]:
+    stream = client.query_rows_stream(
+        _sql(query),
+        parameters=parameters,
+        settings=_BIG_QUERY,
+        query_formats=_AS_INTEGERS,
+        column_formats={"value": "bytes"},
+    )
+    with stream:
+        for values in stream:
+            yield row(*values)
+
+
+@cache
+def _sql(name: str) -> str:
+    return (QUERIES / f"{name}.sql").read_text("utf-8")

@@ -1,0 +1,42 @@
+"""Which row type goes to which table, and the ClickHouse type of every column, taken from the rows' annotations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple, get_type_hints
+
+from pipeline.store.rows import ObservationRow, OffsetRangeRow, RawEventRow, ScoreRow, TraceRow
+
+RAW_EVENTS = "raw_events"
+TRACES = "traces_rows"
+OBSERVATIONS = "observations_rows"
+SCORES = "scores_rows"
+OFFSET_RANGES = "offset_ranges"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A storage table: `columns` maps each column that rows fill, in order, to its ClickHouse type."""
+
+    name: str
+    row: type[NamedTuple]
+    columns: Mapping[str, str]
+
+
+def _table(name: str, row: type[NamedTuple]) -> Table:
+    hints = get_type_hints(row, include_extras=True)
+    return Table(name, row, MappingProxyType({column: hint.__metadata__[0] for column, hint in hints.items()}))
+
+
+TABLES: Mapping[str, Table] = MappingProxyType(
+    {
+        table.name: table
+        for table in (
+            _table(RAW_EVENTS, RawEventRow),
+            _table(TRACES, TraceRow),
+            _table(OBSERVATIONS, ObservationRow),
+            _table(SCORES, ScoreRow),
+            _table(OFFSET_RANGES, OffsetRangeRow),
+        )
+    }
+)
