@@ -1,0 +1,42 @@
+"""Where the parts of a stack will listen, decided before anything starts."""
+
+from dataclasses import dataclass
+
+from pipeline.config import Settings
+from pipeline.errors import MissingPrerequisiteError
+from pipeline.local.ports import find_free_ports, is_open
+
+KAFKA = 9092
+CLICKHOUSE = 8123
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Ports of this machine. Kafka's controller has no user, so it takes any that is free."""
+
+    http: int
+    clickhouse: int
+    kafka: int
+    controller: int
+
+
+def plan_ports(settings: Settings, http: int | None, clickhouse: int | None, kafka: int | None) -> Ports:
+    """The ports asked for; None is the default of each, 0 a free one; `http` = 0 makes the defaults of all 0.
+
+    Raises MissingPrerequisiteError when a port that was asked for is taken.
+    """
+    front = settings.http_port if http is None else http
+    wanted = {
+        "--port": front,
+        "--clickhouse-port": clickhouse if clickhouse is not None else (CLICKHOUSE if front else 0),
+        "--kafka-port": kafka if kafka is not None else (KAFKA if front else 0),
+    }
+    for option, port in wanted.items():
+        if port and is_open(port):
+            raise MissingPrerequisiteError(
+                f"Port {port} is in use by another program.",
+                remedy=f"Stop that program, or choose another port: spanfold up {option} PORT (0 picks a free one).",
+            )
+    free = iter(find_free_ports(len(wanted) + 1))
+    first, second, third = (port or next(free) for port in wanted.values())
+    return Ports(http=first, clickhouse=second, kafka=third, controller=next(free))
