@@ -1,0 +1,64 @@
+"""What the registry hands out: frozen values, detached from the database session that read them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """Owner of projects."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What events belong to; nothing is shared between two of them."""
+
+    id: str
+    name: str
+    organization: Organization
+    created_at: datetime
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key pair at the only moment when its secret is known; `repr` does not show the secret."""
+
+    public_key: str
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which evaluator runs on which share (0 to 1) of a project's settled traces."""
+
+    id: str
+    project_id: str
+    name: str
+    evaluator: str
+    parameters: Mapping[str, Any]
+    sampling_rate: float
+    enabled: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InitialProject:
+    """The project that settings ask for at start; empty strings stand for "not set"."""
+
+    project_id: str = ""
+    project_name: str = ""
+    org_id: str = ""
+    org_name: str = ""
+    public_key: str = ""
+    secret_key: str = field(default="", repr=False)
+
+    @property
+    def given(self) -> bool:
+        """True where any setting is set."""
+        return any((self.project_id, self.project_name, self.org_id, self.org_name, self.public_key, self.secret_key))

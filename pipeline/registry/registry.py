@@ -1,0 +1,125 @@
+"""The registry as the rest of Spanfold sees it: one object, one transaction a call, safe to call from any thread."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from pipeline.registry import database, initial, keys, projects, rules
+from pipeline.registry.entities import InitialProject, NewKey, Organization, Project, Rule
+from pipeline.registry.errors import RegistryError
+from pipeline.registry.migrations import upgrade_engine
+
+
+class Registry:
+    """Calls block for a query or two (about 1 ms on SQLite); use a thread where a loop must not wait.
+
+    Every method raises sqlalchemy.exc.SQLAlchemyError where the database cannot be reached, and RegistryError for what
+    the data does not allow.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writing_engine = database.writing(engine)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        with Session(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        with Session(self._writing_engine, expire_on_commit=False) as session, session.begin():
+            database.lock(session.connection())
+            yield session
+
+    def create_project(
+        self, name: str, *, project_id: str | None = None, org: Organization = projects.DEFAULT_ORGANIZATION
+    ) -> Project:
+        """Add a project, and its organization where that is new."""
+        with self._writing() as session:
+            return projects.as_project(projects.create_project(session, name, project_id=project_id, org=org))
+
+    def ensure_initial_project(self, wanted: InitialProject) -> tuple[Project, NewKey | None]:
+        """The project that the settings ask for; with none asked for, the oldest or a new one (see `initial.py`)."""
+        with self._writing() as session:
+            return initial.ensure_initial_project(session, wanted)
+
+    def has_projects(self) -> bool:
+        """False in a registry that nobody can send to yet."""
+        with self._reading() as session:
+            return projects.oldest_project(session) is not None
+
+    def create_key(self, project_id: str, *, public_key: str | None = None, secret_key: str | None = None) -> NewKey:
+        """Add a key pair; its secret cannot be read again later."""
+        with self._writing() as session:
+            return keys.create_key(session, project_id, public_key=public_key, secret_key=secret_key)
+
+    def revoke_key(self, public_key: str) -> None:
+        """End a key's validity for good."""
+        with self._writing() as session:
+            keys.revoke_key(session, public_key)
+
+    def authenticate(self, public_key: str, secret: str) -> Project | None:
+        """The project of a valid key pair, else None."""
+        with self._reading() as session:
+            return keys.authenticate(session, public_key, secret)
+
+    def project_by_public_key(self, public_key: str) -> Project | None:
+        """The project that a valid public key names, else None; no proof of a secret."""
+        with self._reading() as session:
+            return keys.project_by_public_key(session, public_key)
+
+    def rules(self, project_id: str | None = None) -> list[Rule]:
+        """The rules of one project or of all, disabled ones too, oldest first."""
+        with self._reading() as session:
+            return rules.list_rules(session, project_id)
+
+    def add_rule(
+        self,
+        project_id: str,
+        name: str,
+        evaluator: str,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        sampling_rate: float = 1.0,
+        enabled: bool = True,
+    ) -> Rule:
+        """Add an evaluation rule."""
+        with self._writing() as session:
+            return rules.add_rule(
+                session,
+                project_id,
+                name,
+                evaluator,
+                parameters=parameters,
+                sampling_rate=sampling_rate,
+                enabled=enabled,
+            )
+
+    def switch_rule(self, rule_id: str, *, enabled: bool) -> None:
+        """Turn a rule on or off."""
+        with self._writing() as session:
+            rules.switch_rule(session, rule_id, enabled=enabled)
+
+
+def open_registry(url: str) -> Registry:
+    """The registry at a SQLAlchemy URL, its schema brought up to date; processes may do this at the same time.
+
+    Raises RegistryError where the database cannot be reached or the URL's driver is not installed.
+    """
+    try:
+        engine = database.connect(url)
+        upgrade_engine(engine)
+    except (SQLAlchemyError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise RegistryError(
+            f"The registry cannot be opened: {type(error).__name__}: {error}", remedy="Check SPANFOLD_REGISTRY_URL."
+        ) from error
+    return Registry(engine)
