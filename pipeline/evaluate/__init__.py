@@ -1,0 +1,1 @@
+"""Evaluation of settled traces: which are chosen, what is asked of them, and the scores that come back as events."""

@@ -1,0 +1,1 @@
+"""The stream: Faust hands over chunks of records; they are decoded, folded, priced, settled and flushed."""

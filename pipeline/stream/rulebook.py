@@ -1,0 +1,43 @@
+"""The evaluation rules of all projects, read from the registry now and then: the hot path sees a dict."""
+
+import asyncio
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from pipeline.evaluate.requests import Rule
+from pipeline.registry import Registry
+
+log = structlog.get_logger(__name__)
+
+REFRESH_SECONDS = 5.0
+
+
+class RuleBook:
+    """Call it with a project's id for its enabled rules. A registry that does not answer leaves the last known ones."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._by_project: dict[str, list[Rule]] = {}
+
+    def __call__(self, project_id: str) -> list[Rule]:
+        """Enabled rules of a project."""
+        return self._by_project.get(project_id, [])
+
+    async def refresh(self) -> None:
+        """Read all rules once."""
+        by_project: dict[str, list[Rule]] = {}
+        for rule in await asyncio.to_thread(self._registry.rules):
+            if rule.enabled:
+                known = Rule(rule.id, rule.name, rule.evaluator, dict(rule.parameters), rule.sampling_rate)
+                by_project.setdefault(rule.project_id, []).append(known)
+        self._by_project = by_project
+
+    async def run(self) -> None:
+        """Refresh for ever."""
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            try:
+                await self.refresh()
+            except SQLAlchemyError as error:
+                log.warning("rules_not_refreshed", error=str(error)[:300])

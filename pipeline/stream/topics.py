@@ -1,0 +1,158 @@
+"""The topics that Spanfold needs, declared in one place and created when they are missing.
+
+Rule: creation is idempotent, and what exists is never changed: an operator may have good reasons for other settings.
+Where an existing topic would mislead us it is used and a warning is returned.
+Fails with TopicError when the broker cannot be reached in time or refuses a topic.
+Configured by `topic_prefix`, `topic_partitions` and `topic_replication` (pipeline/config.py).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from pipeline.config import Settings
+from pipeline.errors import SpanfoldError
+
+LARGEST_RECORD = 16 * 2**20  # bytes, compressed batch included
+REACH_WITHIN = 30.0  # seconds
+_DAY = 24 * 3600 * 1000  # ms
+_TIMESTAMP_TYPE = "message.timestamp.type"
+_RETRY = 0.5  # seconds between attempts to reach the broker
+_POLL = 0.05
+
+
+class TopicError(SpanfoldError):
+    """The topics could not be looked up or created."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic as Spanfold creates it; `retention` in ms."""
+
+    name: str
+    partitions: int
+    retention: int
+
+    def request(self, replication: int) -> NewTopic:
+        """What the admin client is asked to create."""
+        config = {
+            _TIMESTAMP_TYPE: "LogAppendTime",
+            "max.message.bytes": str(LARGEST_RECORD),
+            "retention.ms": str(self.retention),
+        }
+        return NewTopic(self.name, self.partitions, replication, topic_configs=config)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as it is. `created`: by this call. `warning`: how it differs from what Spanfold needs; '' is good."""
+
+    name: str
+    partitions: int
+    created: bool
+    warning: str = ""
+
+
+def topic_specs(settings: Settings) -> list[TopicSpec]:
+    """All topics. Evaluations have as many partitions as events; dead letters are few and must keep their order."""
+    return [
+        TopicSpec(settings.events_topic, settings.topic_partitions, 7 * _DAY),
+        TopicSpec(settings.evaluations_topic, settings.topic_partitions, 7 * _DAY),
+        TopicSpec(settings.dead_letters_topic, 1, 30 * _DAY),
+    ]
+
+
+async def ensure_topics(settings: Settings, deadline: float = REACH_WITHIN) -> list[TopicState]:
+    """Create the topics that are missing and return the state of all, once each partition has a leader.
+
+    `deadline` in seconds for everything. Raises TopicError.
+    """
+    specs = topic_specs(settings)
+    try:
+        async with asyncio.timeout(deadline), _admin(settings) as admin:
+            created = await _create(admin, specs, settings.topic_replication)
+            partitions = await _led_partitions(admin, [spec.name for spec in specs])
+            types = await _timestamp_types(admin, [spec.name for spec in specs])
+    except TimeoutError as error:
+        raise TopicError(
+            f"Kafka at {settings.kafka_bootstrap} did not answer about the topics within {deadline:g} s.",
+            remedy="Check that it runs and that SPANFOLD_KAFKA_BOOTSTRAP is right.",
+        ) from error
+    except KafkaError as error:
+        raise TopicError(
+            f"Kafka at {settings.kafka_bootstrap} broke off while the topics were set up: {error!r}.",
+            remedy="Run `spanfold topics` again; what exists already is kept.",
+        ) from error
+    return [
+        TopicState(spec.name, partitions[spec.name], spec.name in created, _warning(spec.name, types[spec.name]))
+        for spec in specs
+    ]
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An admin client; tries until the broker answers, the caller's timeout ends it."""
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+        try:
+            await admin.start()
+            break
+        except KafkaError:
+            await admin.close()
+            await asyncio.sleep(_RETRY)
+        except BaseException:
+            await admin.close()
+            raise
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, specs: Iterable[TopicSpec], replication: int) -> set[str]:
+    """Ask for all topics; the names of those that did not exist. The broker decides, so two callers do not race."""
+    response = await admin.create_topics([spec.request(replication) for spec in specs])
+    created = set()
+    for name, code, *message in response.topic_errors:
+        error = for_code(code)
+        if code == 0:
+            created.add(name)
+        elif error is not TopicAlreadyExistsError:
+            reason = message[0] if message and message[0] else error.__name__
+            raise TopicError(f"Kafka refused to create topic {name}: {reason}", remedy=_remedy(replication))
+    return created
+
+
+async def _led_partitions(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    """Partitions per topic, when all have a leader: a new topic may take a moment."""
+    while True:
+        topics = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics(names)}
+        if all(topics.get(name) and all(part["leader"] >= 0 for part in topics[name]) for name in names):
+            return {name: len(topics[name]) for name in names}
+        await asyncio.sleep(_POLL)
+
+
+async def _timestamp_types(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, str]:
+    wanted: dict[str, Any] = {_TIMESTAMP_TYPE: None}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name, configs=wanted) for name in names]
+    (response,) = await admin.describe_configs(resources)
+    return {name: config[0][1] for _, _, _, name, config in response.resources if config}
+
+
+def _warning(name: str, timestamp_type: str) -> str:
+    if timestamp_type == "LogAppendTime":
+        return ""
+    return (
+        f"Topic {name} has {_TIMESTAMP_TYPE}={timestamp_type}: producers' clocks would decide when an event arrived. "
+        f"Run kafka-configs --alter --topic {name} --add-config {_TIMESTAMP_TYPE}=LogAppendTime."
+    )
+
+
+def _remedy(replication: int) -> str:
+    return f"Check the broker's rights and that it has at least {replication} brokers (SPANFOLD_TOPIC_REPLICATION)."

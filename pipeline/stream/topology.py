@@ -1,0 +1,58 @@
+"""The fold worker, built from the sink backwards. One screen is the whole story:
+
+topic events ─► chunks ─► intake (decode, read back, fold) ─► flush (price, build, settle) ─► store ─► commit
+                                                                 └─► dead letters, evaluations
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.config import Settings
+from pipeline.cost.price import ObservationPricer
+from pipeline.registry import Registry
+from pipeline.store.client import connect
+from pipeline.store.insert import Inserter
+from pipeline.stream.app import consumer_of, create_app
+from pipeline.stream.archive import Archive
+from pipeline.stream.batch import Batch
+from pipeline.stream.flush import Flush
+from pipeline.stream.intake import Intake
+from pipeline.stream.outbox import Outbox
+from pipeline.stream.partition import Limits
+from pipeline.stream.pipeline import Pace, Pipeline
+from pipeline.stream.rulebook import RuleBook
+
+
+@dataclass(frozen=True, slots=True)
+class FoldWorker:
+    """The parts of a worker that somebody starts and stops."""
+
+    app: Any
+    pipeline: Pipeline
+    outbox: Outbox
+    rules: RuleBook
+
+
+def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
+    """Wire a worker, on a running event loop. Blocks until ClickHouse answers; raises StoreError when it does not."""
+    client = connect(settings)
+    store = Inserter(client)
+    outbox = Outbox(settings)
+    rules = RuleBook(registry)
+
+    async def commit(batch: Batch) -> None:
+        consumer = consumer_of(app)
+        for chunk, _ in batch.chunks:
+            consumer.finish(chunk.tp, chunk.records[-1].offset)
+        await consumer.commit_finished()
+        for chunk, _ in batch.chunks:
+            chunk.ack()
+
+    flush = Flush(store, outbox, commit, ObservationPricer(), rules)
+    archive = Archive(client, settings.resident_traces)
+    intake = Intake(archive.read_back, settings.max_event_bytes)
+    limits = Limits(settings.settle_quiet, settings.settle_idle, settings.resident_traces, settings.resident_bytes)
+    pace = Pace(settings.flush_interval, settings.flush_rows, settings.pending_events, settings.session_timeout * 0.8)
+    pipeline = Pipeline(archive, intake, flush, limits, pace)
+    app = create_app(settings, "fold", settings.events_topic, pipeline)
+    return FoldWorker(app, pipeline, outbox, rules)

@@ -1,0 +1,102 @@
+"""Running a worker process: start, say when ready, stop on SIGTERM within a deadline with nothing lost.
+
+Stopping: 1 no new chunks are taken, 2 what is in the batch is flushed and committed, 3 Faust leaves the group. What
+does not make it before the deadline is not committed and comes again.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvloop
+
+from pipeline.config import Settings
+from pipeline.registry import Registry, open_registry
+from pipeline.stream.app import die
+from pipeline.stream.topology import FoldWorker, build_fold_worker
+
+log = structlog.get_logger(__name__)
+
+STOP_DEADLINE = 8.0
+READY_FILE = "SPANFOLD_READY_FILE"
+
+
+def run_worker(settings: Settings) -> None:
+    """Fold until SIGTERM or SIGINT. Raises SpanfoldError where the registry or the store cannot be opened."""
+    registry = open_registry(settings.registry)
+    uvloop.run(_run(settings, registry))
+
+
+async def _run(settings: Settings, registry: Registry) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    worker = build_fold_worker(settings, registry)
+    calm_collector()
+    await worker.outbox.start()
+    await worker.rules.refresh()
+    tasks = [
+        guarded("flush_failed", worker.pipeline.run()),
+        guarded("rules_failed", worker.rules.run()),
+        guarded("start_failed", worker.app.start()),
+        guarded("ready_failed", say_ready(worker.pipeline.assigned)),
+        guarded("app_crashed", raise_crash(worker.app)),
+    ]
+    await stop.wait()
+    await _stop(worker)
+    for task in tasks:
+        task.cancel()
+
+
+def calm_collector() -> None:
+    """What is alive now stays: the collector need not look at it again, nor often at the rest (field notes B9)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
+
+
+async def _stop(worker: FoldWorker) -> None:
+    log.info("stopping")
+    try:
+        async with asyncio.timeout(STOP_DEADLINE):
+            await worker.pipeline.close()
+            await worker.app.stop()
+            await worker.outbox.stop()
+    except TimeoutError:
+        log.warning("stopped_at_deadline", seconds=STOP_DEADLINE)
+        os._exit(0)  # what was not committed is delivered again
+    log.info("stopped")
+
+
+def guarded(event: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A background task whose failure is a bug and ends the process."""
+
+    async def guard() -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            die(event)
+
+    return asyncio.create_task(guard())
+
+
+async def say_ready(assigned: asyncio.Event) -> None:
+    """Touch the file that a supervisor waits for, once this worker has its partitions."""
+    await assigned.wait()
+    log.info("ready")
+    if path := os.environ.get(READY_FILE):
+        await asyncio.to_thread(Path(path).touch)
+
+
+async def raise_crash(app: Any) -> None:
+    """Wait until Faust gives up and raise its reason: a worker without a consumer must not live on."""
+    while app.crash_reason is None:  # mode offers no way to wait for it
+        await asyncio.sleep(0.5)
+    raise app.crash_reason
