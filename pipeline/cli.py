@@ -1,0 +1,264 @@
+"""`spanfold …`: every command in one screen each; the work is done in the rooms, imported when a command needs them.
+
+Rule: exit codes are 0 good, 1 the check or the work failed, 2 wrong usage or a wrong setting. Errors that are meant
+for people are one block on stderr, never a traceback; anything else is a bug and keeps its traceback.
+Configured by SPANFOLD_* (pipeline/config.py); commands about a running stack find it through `--data DIR`.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline import __version__
+from pipeline.errors import SettingError, SpanfoldError
+
+if TYPE_CHECKING:
+    from pipeline.config import Settings
+
+app = typer.Typer(
+    name="spanfold",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Spanfold folds the events of LLM applications into priced, scored rows in ClickHouse while they flow.",
+)
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="The data directory of a running stack. [default: SPANFOLD_DATA_DIR]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")]
+
+
+class RowFormat(StrEnum):
+    """How `spanfold sql` prints rows."""
+
+    JSON = "json"
+    TABLE = "table"
+    CSV = "csv"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"spanfold {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def spanfold(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options that stand before the command."""
+    logging.getLogger().addHandler(logging.NullHandler())  # what libraries log becomes our error; roles log themselves
+
+
+@app.command(rich_help_panel="Run")
+def up(
+    data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Where data and logs go.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="How many worker processes fold events.")] = 1,
+    port: Port = None,
+    clickhouse_port: Port = None,
+    kafka_port: Port = None,
+    as_json: Json = False,
+) -> None:
+    """Start everything on this machine: broker, store, front door, workers, evaluator.
+
+    Prints where all runs, a project's keys and `ready`. Ctrl-C or SIGTERM stops it within 10 s; the data stays.
+    `--port 0` picks free ports for everything.
+
+    Examples: `spanfold up`, `spanfold up --data ./scratch --workers 2 --port 0 --json`
+    """
+    from pipeline.local.announce import announce_json, announce_tables, tell
+    from pipeline.local.up import UpOptions, run_up
+    from pipeline.ops.prepare import prepare
+
+    options = UpOptions(data, workers, port, clickhouse_port, kafka_port)
+    run_up(options, prepare, announce_json if as_json else announce_tables, tell)
+
+
+@app.command(rich_help_panel="Run")
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running at the end, until Ctrl-C.")] = False,
+    port: Port = 0,
+) -> None:
+    """Start a stack in a scratch directory, send recorded traffic of real clients, show what came out.
+
+    Examples: `spanfold demo`, `spanfold demo --keep --port 3000`
+    """
+    from pipeline.local.demo import run_demo
+
+    raise typer.Exit(run_demo(keep=keep, port=port or 0))
+
+
+@app.command(rich_help_panel="Run")
+def ingest(data: Data = None) -> None:
+    """Run the front door alone: HTTP in, acknowledged by Kafka out.
+
+    Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 spanfold ingest`
+    """
+    from pipeline.ingest import serve
+
+    serve(_as_role(data))
+
+
+@app.command(rich_help_panel="Run")
+def worker(data: Data = None) -> None:
+    """Run one worker: it joins the consumer group, folds events and writes rows. Start as many as there are cores.
+
+    Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 spanfold worker`
+    """
+    from pipeline.stream.worker import run_worker
+
+    run_worker(_as_role(data))
+
+
+@app.command(rich_help_panel="Run")
+def evaluate(data: Data = None) -> None:
+    """Run one evaluator: it scores settled traces by the rules of their projects.
+
+    Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 spanfold evaluate`
+    """
+    from pipeline.evaluate.agent import run_evaluator
+
+    run_evaluator(_as_role(data))
+
+
+@app.command(rich_help_panel="Set up")
+def migrate(data: Data = None) -> None:
+    """Bring the tables and views of ClickHouse to this version. Running it twice changes nothing.
+
+    Example: `SPANFOLD_CLICKHOUSE_URL=http://clickhouse:8123 spanfold migrate`
+    """
+    from pipeline.local.stack import find_settings
+    from pipeline.ops.prepare import describe_migrations
+    from pipeline.store.migrate import migrate as apply
+
+    print(describe_migrations(apply(find_settings(data))))
+
+
+@app.command(rich_help_panel="Set up")
+def topics(data: Data = None) -> None:
+    """Make the topics that are missing and report those that are not as they must be.
+
+    Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 SPANFOLD_TOPIC_PARTITIONS=16 spanfold topics`
+    """
+    from pipeline.local.stack import find_settings
+    from pipeline.ops.prepare import describe_topics
+    from pipeline.stream.topics import ensure_topics
+
+    print(describe_topics(asyncio.run(ensure_topics(find_settings(data)))))
+
+
+@app.command(name="check-config", rich_help_panel="Set up")
+def check_config() -> None:
+    """Print every setting, its value (secrets masked), where it came from and what is wrong. Exit 2 if anything is.
+
+    Example: `SPANFOLD_HTTP_PORT=http spanfold check-config`
+    """
+    from pipeline.ops.check import print_settings
+
+    raise typer.Exit(2 if print_settings() else 0)
+
+
+@app.command(rich_help_panel="Look")
+def lag(
+    data: Data = None,
+    max_lag: Annotated[int | None, typer.Option(min=0, help="Exit 1 when any partition is further behind.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show how far every consumer group is behind, per partition.
+
+    Examples: `spanfold lag`, `spanfold lag --max-lag 10000`, `spanfold lag --json`
+    """
+    from pipeline.local.stack import find_settings
+    from pipeline.ops.lag import print_lag, read_lag
+
+    rows = asyncio.run(read_lag(find_settings(data)))
+    print_lag(rows, as_json=as_json)
+    if max_lag is not None and any(row.lag > max_lag for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel="Look")
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT statement; `-` reads it from stdin.")],
+    row_format: Annotated[RowFormat, typer.Option("--format", help="How rows are printed.")] = RowFormat.TABLE,
+    data: Data = None,
+) -> None:
+    """Ask ClickHouse, read-only, in the database of Spanfold. Rows stream, whatever their number.
+
+    `json` is one array of objects: times in ISO 8601 with microseconds and Z, decimals as strings, maps as objects.
+
+    Examples: `spanfold sql "SELECT name, total_cost FROM traces"`, `spanfold sql "SHOW TABLES" --format json`
+    """
+    from pipeline.local.stack import find_settings
+    from pipeline.ops.sql import print_rows
+
+    print_rows(find_settings(data), sys.stdin.read() if query == "-" else query, row_format.value)
+
+
+@app.command(rich_help_panel="Look")
+def doctor(data: Data = None, as_json: Json = False) -> None:
+    """Check this machine and what Spanfold talks to; every failure comes with a remedy. Exit 1 if anything fails.
+
+    Examples: `spanfold doctor`, `spanfold doctor --data ./scratch`
+    """
+    from pipeline.local.stack import find_settings
+    from pipeline.ops.doctor import examine, print_findings
+
+    findings = asyncio.run(examine(find_settings(data, must_run=False)))
+    print_findings(findings, as_json=as_json)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel="Look")
+def bench(
+    events: Annotated[int, typer.Option(min=1, help="How many events to send.")] = 200_000,
+    as_json: Json = False,
+) -> None:
+    """Measure a stack of its own on this machine: events per second, CPU per event, freshness.
+
+    Examples: `spanfold bench`, `spanfold bench --events 1000000 --json`
+    """
+    from pipeline.ops.bench import run_bench
+
+    raise typer.Exit(run_bench(events=events, as_json=as_json))
+
+
+def _as_role(data: Path | None) -> "Settings":
+    """Settings for a process that runs for long: its logs are set up, too."""
+    from pipeline.local.stack import find_settings
+    from pipeline.ops.logs import configure_logs
+
+    settings = find_settings(data)
+    configure_logs(settings)
+    return settings
+
+
+def main() -> None:
+    """The entry point of the console script; turns errors meant for people into one block and an exit code."""
+    try:
+        app(prog_name="spanfold")
+    except SpanfoldError as error:
+        message, remedy = error.args[0], error.remedy
+        print(f"spanfold: {message}" + (f"\n  -> {remedy}" if remedy else ""), file=sys.stderr)
+        sys.exit(2 if isinstance(error, SettingError) else 1)
+    except BrokenPipeError:  # the reader, such as `head`, has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's last flush fails too
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

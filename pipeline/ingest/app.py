@@ -1,0 +1,76 @@
+"""The front door as an ASGI app. Routes live in files of their own; every error is answered in JSON."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipeline import __version__
+from pipeline.config import Settings
+from pipeline.ingest import health, ingestion, projects
+from pipeline.ingest.answers import ApiError, EnvelopeError, error_answer, json_answer
+from pipeline.ingest.directory import Directory
+from pipeline.ingest.front import FrontDoor
+from pipeline.ingest.limits import Held
+from pipeline.ingest.metrics import Metrics
+from pipeline.ingest.observe import Observe
+from pipeline.ingest.produce import EventProducer
+from pipeline.registry import Registry
+
+ROUTERS = (ingestion.router, projects.router, health.router)
+
+
+def create_app(settings: Settings, registry: Registry) -> FastAPI:
+    """The app. Its lifespan connects to Kafka and flushes at the end; closing the registry is the caller's."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        directory, producer = Directory(registry), EventProducer(settings)
+        app.state.front = FrontDoor(settings, directory, producer, metrics, Held(settings.held_bytes, metrics))
+        producer.start()
+        try:
+            yield
+        finally:
+            await producer.stop()
+            directory.close()
+
+    app = FastAPI(title="Spanfold", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"])
+    app.add_middleware(Observe, metrics=metrics)
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(EnvelopeError, _envelope_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _bug)
+    return app
+
+
+async def _api_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)  # noqa: S101  # tells the type checker what Starlette guarantees
+    return error_answer(error)
+
+
+async def _envelope_error(_request: Request, error: Exception) -> Response:
+    return json_answer({"message": "Invalid request data", "errors": [str(error)]}, 400)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """What the router itself refuses: unknown paths and wrong methods."""
+    assert isinstance(error, HTTPException)  # noqa: S101  # tells the type checker what Starlette guarantees
+    headers = dict(error.headers or {})
+    if error.status_code == 404:
+        return error_answer(ApiError(404, "LangfuseNotFoundError", f"There is nothing at {request.url.path}."))
+    if error.status_code == 405:
+        return error_answer(ApiError(405, "MethodNotAllowedError", "Method not allowed", headers=headers))
+    return error_answer(ApiError(error.status_code, "HttpError", str(error.detail), headers=headers))
+
+
+async def _bug(_request: Request, _error: Exception) -> Response:
+    """The traceback goes to the log, by Starlette; the client learns only that it was not its fault."""
+    return error_answer(ApiError(500, "InternalServerError", "Internal Server Error"))

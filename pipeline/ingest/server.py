@@ -1,0 +1,99 @@
+"""Run the front door as a process: one event loop, stopped by SIGTERM.
+
+A stop goes in this order: 1 no new connections, 2 running requests are answered (5 s at most), 3 the producer flushes.
+Scale by running more of these processes behind a load balancer; they share nothing but the registry and Kafka.
+"""
+
+import logging
+import signal
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+
+from pipeline.config import Settings
+from pipeline.errors import SettingError
+from pipeline.ingest.app import create_app
+from pipeline.registry import InitialProject, Registry, open_registry
+
+log = logging.getLogger(__name__)
+
+_GRACE_SECONDS = 5
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises SettingError for a taken port, RegistryError for an unusable registry."""
+    registry = open_registry(settings.registry)
+    try:
+        prepare_project(registry, settings)
+        listener = listen(settings)
+        log.info("listening on http://%s:%d", *listener.getsockname()[:2])
+        _end_well_after_signals()
+        uvicorn.Server(server_config(settings, registry)).run(sockets=[listener])
+    finally:
+        registry.close()
+
+
+def prepare_project(registry: Registry, settings: Settings) -> None:
+    """Make the project that the settings ask for; without any, say how to get one (keys must not end up in a log)."""
+    initial = initial_project(settings)
+    if initial.given:
+        registry.ensure_initial_project(initial)
+    elif not registry.has_projects():
+        log.warning("The registry has no project yet, every request will be refused. Set SPANFOLD_INIT_PROJECT_*.")
+
+
+def initial_project(settings: Settings) -> InitialProject:
+    """The settings' initial project, as the registry wants it."""
+    return InitialProject(
+        project_id=settings.init_project_id,
+        project_name=settings.init_project_name,
+        org_id=settings.init_org_id,
+        org_name=settings.init_org_name,
+        public_key=settings.init_project_public_key,
+        secret_key=settings.init_project_secret_key.get_secret_value(),
+    )
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A bound socket. Raises SettingError where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.http_host, settings.http_port))
+    except OSError as error:
+        listener.close()
+        raise SettingError(
+            f"Cannot listen on {settings.http_host}:{settings.http_port}: {error.strerror}.",
+            remedy="Set SPANFOLD_HTTP_HOST and SPANFOLD_HTTP_PORT to a free address.",
+        ) from error
+    return listener
+
+
+def server_config(settings: Settings, registry: Registry) -> uvicorn.Config:
+    """uvicorn's settings: the fast loop and parser, logs through `logging` as the caller set it up, no access log."""
+    return uvicorn.Config(
+        create_app(settings, registry),
+        loop="asyncio" if sys.platform == "win32" else "uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level=settings.log_level.lower(),
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+
+
+def _end_well_after_signals() -> None:
+    """uvicorn raises a signal again after it has stopped for it; that second one shall not make the exit a failure."""
+
+    def ignore(_signal: int, _frame: FrameType | None) -> None:
+        """Called after everything was stopped."""
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ignore)

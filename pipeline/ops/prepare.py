@@ -1,0 +1,73 @@
+"""What an installation needs before its first event: tables in ClickHouse, topics in Kafka, a project in the registry.
+
+Rule: each step looks first and changes only what is missing, so all of it is done at every start.
+Fails with the errors of the rooms it asks (StoreError, TopicError, RegistryError), each with its remedy.
+Configured by the connections in Settings and by SPANFOLD_INIT_* (or LANGFUSE_INIT_*) for the project.
+"""
+
+import asyncio
+from dataclasses import replace
+
+from pipeline.config import Settings
+from pipeline.local.project import ProjectKeys, read_project, write_project
+from pipeline.registry import InitialProject, Registry, open_registry
+from pipeline.store.migrate import migrate
+from pipeline.stream.topics import TopicState, ensure_topics
+
+
+def prepare(settings: Settings) -> ProjectKeys:
+    """All three; the keys of the initial project. Blocks, and must not be called from a running loop."""
+    migrate(settings)
+    asyncio.run(ensure_topics(settings))
+    return prepare_project(settings)
+
+
+def prepare_project(settings: Settings) -> ProjectKeys:
+    """The initial project and a valid key pair of it: the one that is set, else the remembered, else a new one."""
+    registry = open_registry(settings.registry)
+    try:
+        project, key = registry.ensure_initial_project(wanted_project(settings))
+        remembered = read_project(settings.data_dir)
+        if key is None and remembered and _is_valid(registry, remembered, project.id):
+            return remembered
+        key = key or registry.create_key(project.id)
+        keys = ProjectKeys(project.id, key.public_key, key.secret_key)
+        if keys == remembered:
+            return keys
+        write_project(settings.data_dir, keys)
+        return replace(keys, fresh=True)
+    finally:
+        registry.close()
+
+
+def wanted_project(settings: Settings) -> InitialProject:
+    """The project that the settings ask for; empty fields where they do not."""
+    return InitialProject(
+        project_id=settings.init_project_id,
+        project_name=settings.init_project_name,
+        org_id=settings.init_org_id,
+        org_name=settings.init_org_name,
+        public_key=settings.init_project_public_key,
+        secret_key=settings.init_project_secret_key.get_secret_value(),
+    )
+
+
+def describe_migrations(applied: list[str]) -> str:
+    """What `spanfold migrate` says."""
+    if not applied:
+        return "Nothing to do: the tables are of this version."
+    return "\n".join([f"applied {name}" for name in applied] + [f"{len(applied)} migrations applied."])
+
+
+def describe_topics(states: list[TopicState]) -> str:
+    """What `spanfold topics` says: a line per topic, a warning below where one differs from what is needed."""
+    lines = []
+    for state in states:
+        lines.append(f"{'made' if state.created else 'found'} {state.name} with {state.partitions} partitions")
+        lines += [f"  warning: {state.warning}"] if state.warning else []
+    return "\n".join(lines)
+
+
+def _is_valid(registry: Registry, keys: ProjectKeys, project_id: str) -> bool:
+    owner = registry.authenticate(keys.public_key, keys.secret_key)
+    return owner is not None and owner.id == project_id

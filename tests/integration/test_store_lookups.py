@@ -1,0 +1,135 @@
+"""What a worker reads back: exact before any merge, complete, and safe for any id."""
+
+from array import array
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from pipeline.events.keys import trace_hash
+from pipeline.store.errors import CODES
+from pipeline.store.insert import Inserter
+from pipeline.store.lookups import known_trace_hashes, open_traces, read_back, stored_offset_ranges
+from tests.fixtures.clickhouse import ClickHouseProcess
+from tests.fixtures.store import NOW, migrated, offset_range_row, raw_event_row, trace_row
+
+TOPIC = "spanfold.events"
+ODD_IDS = ["it's", 'quo"te', "back\\slash", "\\'", "日本語", "') OR 1=1 --", "%(keys)s", "{x:String}", "a,b", "(", "?"]
+
+
+@pytest.fixture
+def store(clickhouse: ClickHouseProcess, database: str) -> Iterator[Client]:
+    with migrated(clickhouse.url, database) as client:
+        client.command("SYSTEM STOP MERGES raw_events")
+        client.command("SYSTEM STOP MERGES traces_rows")
+        yield client
+
+
+@pytest.fixture
+async def inserter(store: Client) -> AsyncIterator[Inserter]:
+    inserter = Inserter(store)
+    yield inserter
+    inserter.close()
+
+
+async def test_the_known_hashes_are_those_of_the_partition_sorted_and_once(store: Client, inserter: Inserter) -> None:
+    rows = [
+        raw_event_row(f"e{number}", trace_id=f"t{number % 3_000}", partition=number % 2, offset=number)
+        for number in range(9_000)
+    ]
+    await inserter.insert("raw_events", rows, "a")
+    await inserter.insert("raw_events", [raw_event_row(trace_id="t1", topic="other", partition=1)], "b")
+    hashes = known_trace_hashes(store, TOPIC, 1)
+    assert isinstance(hashes, array)
+    assert hashes.typecode == "Q"
+    assert list(hashes) == sorted({trace_hash("project", f"t{number}") for number in range(1, 3_000, 2)})
+
+
+def test_an_empty_archive_knows_no_trace(store: Client) -> None:
+    assert list(known_trace_hashes(store, TOPIC, 0)) == []
+
+
+async def test_reading_back_gives_each_distinct_event_once_with_its_bytes(store: Client, inserter: Inserter) -> None:
+    value = bytes(range(256))
+    await inserter.insert("raw_events", [raw_event_row("a", value, offset=7, position=2), raw_event_row("b")], "1")
+    await inserter.insert("raw_events", [raw_event_row("a", value, offset=7, position=2)], "redelivered")
+    await inserter.insert("raw_events", [raw_event_row("a", value, offset=9, timestamp=NOW + 5)], "duplicate")
+    await inserter.insert("raw_events", [raw_event_row("a", b"changed", offset=8)], "changed")
+    await inserter.insert("raw_events", [raw_event_row("a", value, trace_id="another")], "other trace")
+    events = list(read_back(store, [("project", "trace")]))
+    assert [(event.event_id, event.value, event.offset) for event in events if event.event_id == "b"] == [
+        ("b", b"{}", 0)
+    ]
+    assert {(event.value, event.offset) for event in events if event.event_id == "a"} == {(value, 7), (b"changed", 8)}
+    first = next(event for event in events if event.value == value)
+    assert (
+        first
+        == raw_event_row("a", value, offset=7, position=2)[:2] + raw_event_row("a", value, offset=7, position=2)[3:]
+    )
+
+
+async def test_an_event_archived_under_two_days_comes_back_once(store: Client, inserter: Inserter) -> None:
+    for day in range(3):
+        await inserter.insert("raw_events", [raw_event_row(first_seen=NOW + day * 86_400_000_000)], str(day))
+    assert len(list(read_back(store, [("project", "trace")]))) == 1
+
+
+async def test_thousands_of_traces_are_read_back_and_no_others(store: Client, inserter: Inserter) -> None:
+    await inserter.insert("raw_events", [raw_event_row(f"e{n}", trace_id=f"t{n}") for n in range(4_000)], "a")
+    keys = [("project", f"t{number}") for number in range(0, 4_000, 2)]
+    assert {event.trace_id for event in read_back(store, keys)} == {trace_id for _, trace_id in keys}
+
+
+async def test_one_project_never_gets_the_events_of_another(store: Client, inserter: Inserter) -> None:
+    await inserter.insert("raw_events", [raw_event_row(project_id=project) for project in ("p1", "p2")], "a")
+    events = list(read_back(store, [("p1", "trace"), ("p3", "trace")]))
+    assert [event.project_id for event in events] == ["p1"]
+
+
+async def test_any_id_is_found_and_none_is_code(store: Client, inserter: Inserter) -> None:
+    long = "x" * 800
+    ids = [*ODD_IDS, long]
+    await inserter.insert("raw_events", [raw_event_row(project_id=odd, trace_id=odd) for odd in ids], "a")
+    for odd in ids:
+        (event,) = read_back(store, [(odd, odd)])
+        assert (event.project_id, event.trace_id) == (odd, odd)
+    assert len(list(read_back(store, [(odd, odd) for odd in ids]))) == len(ids)
+
+
+def test_reading_back_nothing_asks_nothing(store: Client) -> None:
+    assert list(read_back(store, [])) == []
+
+
+async def test_open_traces_are_the_unsettled_ones_of_the_partition_page_by_page(
+    store: Client, inserter: Inserter
+) -> None:
+    ids = [f"t{number:03}" for number in range(100)]
+    await inserter.insert(
+        "raw_events", [raw_event_row(f"e-{i}", trace_id=i, partition=int(i[1:]) % 2) for i in ids] * 2, "a"
+    )
+    await inserter.insert("traces_rows", [trace_row(trace_id=i, settled=False, row_version=2) for i in ids], "open")
+    await inserter.insert("traces_rows", [trace_row(trace_id=i, settled=True, row_version=3) for i in ids[:60]], "done")
+    await inserter.insert(
+        "traces_rows", [trace_row(trace_id=i, settled=False, row_version=4) for i in ids[:5]], "again"
+    )
+    expected = [("project", i) for i in [*ids[:5], *ids[60:]] if int(i[1:]) % 2 == 1]
+    page, found = open_traces(store, TOPIC, 1, 7), []
+    while page:
+        found += page
+        page = open_traces(store, TOPIC, 1, 7, after=page[-1])
+    assert found == expected
+
+
+async def test_stored_ranges_come_in_order_and_once(store: Client, inserter: Inserter) -> None:
+    await inserter.insert("offset_ranges", [offset_range_row(100, 199), offset_range_row(0, 99)], "a")
+    await inserter.insert("offset_ranges", [offset_range_row(100, 199, stored_at=NOW + 1)], "again")
+    await inserter.insert("offset_ranges", [offset_range_row(0, 9, partition=1)], "other")
+    ranges = list(stored_offset_ranges(store, TOPIC, 0))
+    assert ranges == [offset_range_row(0, 99), offset_range_row(100, 199, stored_at=NOW + 1)]
+
+
+def test_the_engine_calls_the_error_codes_as_we_do(clickhouse: ClickHouseProcess) -> None:
+    client = clickhouse.client()
+    for number, code in CODES.items():
+        assert client.command(f"SELECT errorCodeToName({number})") == code.name
+    client.close()
