@@ -129,7 +129,7 @@ def evaluate(data: Data = None) -> None:
 
     Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 spanfold evaluate`
     """
-    from pipeline.evaluate.agent import run_evaluator
+    from pipeline.stream.worker import run_evaluator
 
     run_evaluator(_as_role(data))
 

@@ -2,8 +2,8 @@
 
 Rule: acks=all and idempotent, so that Kafka's retries neither lose nor repeat. An idempotent producer numbers its
 batches, and one that Kafka refused for good leaves a gap after which every later batch is refused too: after any
-refusal the producer is replaced by a new one. What Kafka refuses only for the moment is retried by aiokafka for as long as it
-takes; whoever waits sets the deadline.
+refusal the producer is replaced by a new one. What Kafka refuses only for the moment is retried by aiokafka for as long
+as it takes; whoever waits sets the deadline.
 """
 
 import asyncio

@@ -60,8 +60,9 @@ def _screen_one(principal: Principal, raw: bytes, limit: int, common: Headers, i
     if principal.access == "scores" and envelope["type"] not in _SCORES_ONLY:
         into.errors.append(answers.forbidden_event(event_id))
         return
-    for event in langfuse_events(principal.project.id, envelope)[:1]:
-        into.ids.append(event_id)
-        into.records.append(record(event.project_id, event.trace_id, raw, common))
+    events = langfuse_events(principal.project.id, envelope)
+    if not events:
+        into.without_record.append(event_id)
         return
-    into.without_record.append(event_id)
+    into.ids.append(event_id)
+    into.records.append(record(principal.project.id, events[0].trace_id, raw, common))

@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import sys
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Protocol
 
 from pipeline.errors import SpanfoldError
 from pipeline.local import tether
+from pipeline.local.kafka_probe import last_words
 
 _LONGEST_LOG = 20 * 2**20  # bytes
 _QUOTED = 16 * 2**10  # bytes
@@ -39,13 +41,17 @@ class ReadyProbe(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What to run. `env` is added to the supervisor's environment; `ready_within` in seconds."""
+    """What to run. `env` is added to the supervisor's environment; `ready_within` in seconds.
+
+    `own_log` is where the program logs by itself, with an errors-first summary (`last_words`) in a failure.
+    """
 
     name: str
     command: tuple[str, ...]
     probe: ReadyProbe
     env: Mapping[str, str] = field(default_factory=dict)
     ready_within: float = 60.0
+    own_log: Path | None = None
 
 
 class RoleProcess:
@@ -108,9 +114,11 @@ class RoleProcess:
 
     def failure(self, what: str) -> RoleFailedError:
         """The error that says what happened to this role, with its last lines."""
+        own = self.role.own_log
+        quoted = last_words(own, self.log) if own else last_lines(self.log)
         return RoleFailedError(
-            f"The role {self.role.name} {what}. Its last lines:\n{last_lines(self.log)}",
-            remedy=f"The whole story is in {self.log}",
+            f"The role {self.role.name} {what}. Its last lines:\n{textwrap.indent(quoted, '    ')}",
+            remedy=f"The whole story is in {own or self.log}",
         )
 
     def _put_long_log_aside(self) -> None:
@@ -119,10 +127,10 @@ class RoleProcess:
 
 
 def last_lines(log: Path, count: int = 15) -> str:
-    """The end of a log, indented; says so when there is nothing to show."""
+    """The end of a log; says so when there is nothing to show."""
     if not log.exists():
-        return "    (no log)"
+        return "(no log)"
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _QUOTED))
         lines = file.read().decode(errors="replace").splitlines()[-count:]
-    return "\n".join(f"    {line}" for line in lines) or "    (the log is empty)"
+    return "\n".join(lines) or "(the log is empty)"

@@ -24,7 +24,7 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 def broker_role(broker: LocalKafka) -> Role:
     """The Kafka broker; `broker.prepare()` was called."""
-    return Role("broker", tuple(broker.command()), BrokerAnswers(broker))
+    return Role("broker", tuple(broker.command()), BrokerAnswers(broker), own_log=broker.logs / "kafka.log")
 
 
 def store_role(data: Path, port: int, settings: Mapping[str, str]) -> Role:

@@ -61,7 +61,7 @@ def run_up(
     """
     own = load_settings() if options.data is None else load_settings(data_dir=options.data)
     data = own.data_dir.expanduser().resolve()
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold prompts and keys
     with stack_lock(data):
         ports = plan_ports(own, options.http_port, options.clickhouse_port, options.kafka_port)
         broker = LocalKafka(data / "kafka", ports.kafka, ports.controller, logs=data / "logs")

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from pipeline.config import Settings
 from pipeline.local.stack import variable_of
+from pipeline.ops.logs import LEVELS
 
 MASK = "********"
 ELSEWHERE = frozenset({"SPANFOLD_CACHE", "SPANFOLD_MAVEN_REPOSITORY", "SPANFOLD_READY_FILE"})  # read by their rooms
@@ -41,8 +42,8 @@ CONTRADICTIONS: tuple[tuple[Callable[[Settings], bool], str], ...] = (
         "SPANFOLD_KAFKA_BOOTSTRAP is not host:port, comma separated.",
     ),
     (
-        lambda s: s.log_level.lower() not in ("debug", "info", "warning", "error"),
-        "SPANFOLD_LOG_LEVEL is none of debug, info, warning, error.",
+        lambda s: s.log_level.lower() not in LEVELS,
+        f"SPANFOLD_LOG_LEVEL is none of {', '.join(LEVELS)}.",
     ),
 )
 

@@ -41,6 +41,7 @@ def create_app(settings: Settings, group: str, topic: str, owner: ChunkOwner) ->
         topic_disable_leader=True,
         topic_allow_declare=False,
         web_enabled=False,
+        datadir=str(settings.data_dir / "faust"),  # Faust insists on a folder; nothing is kept in it
         table_standby_replicas=0,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.instance_id or None,

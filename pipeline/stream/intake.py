@@ -16,10 +16,10 @@ from pipeline.events.model import Event, Kind, Micros, Record
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.fold.state import Seen, TraceState
 from pipeline.store.rows import RawEventRow
-from pipeline.stream.archive import Revoked
 from pipeline.stream.batch import Batch, Chunk, ChunkCount
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.partition import Partition
+from pipeline.stream.persist import Cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -35,13 +35,13 @@ class Intake:
         self._max_event_bytes = max_event_bytes
 
     async def take(self, batch: Callable[[], Batch], partition: Partition, chunk: Chunk) -> None:
-        """Fold a whole chunk into the batch that is current after the read-back. Raises Revoked, nothing folded."""
+        """Fold a whole chunk into the batch that is current after the read-back. Raises Cancelled, nothing folded."""
         count = ChunkCount()
         decoded, dead = self._decode(chunk.records, count)
         if cold := _cold(partition, decoded):
             await self._read_back(partition, cold)
         if partition.revoked:
-            raise Revoked
+            raise Cancelled
         target = batch()
         target.dead.extend(dead)
         for record, events in decoded:

@@ -39,6 +39,10 @@ class Partition:
         self.ready = asyncio.Event()
         self.revoked = False
 
+    def is_revoked(self) -> bool:
+        """True once the partition is somebody else's."""
+        return self.revoked
+
     def create(self, key: bytes, project_id: str, trace_id: str, first_seen: Micros) -> TraceState:
         """A trace of which nothing is in memory."""
         state = self.traces[key] = TraceState(project_id, trace_id, first_seen)

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from pipeline.stream.archive import Archive, Revoked
+from pipeline.stream.archive import Archive
 from pipeline.stream.batch import Batch, Chunk
 from pipeline.stream.flush import Flush
 from pipeline.stream.intake import Intake
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Limits, Partition
+from pipeline.stream.persist import Cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +58,7 @@ class Pipeline:
         await self._room.wait()
         try:
             await self._intake.take(lambda: self.batch, partition, chunk)
-        except Revoked:
+        except Cancelled:
             chunk.ack()  # the next owner gets these records again
             return
         if self.batch.events >= self._pace.flush_events:
@@ -107,7 +108,7 @@ class Pipeline:
         self.assigned.set()
 
     async def _open(self, partition: Partition) -> None:
-        with suppress(Revoked):
+        with suppress(Cancelled):
             await self._archive.open(partition)
 
     async def partitions_revoked(self, partitions: set[TopicPartition]) -> None:

@@ -15,6 +15,7 @@ from pipeline.store.insert import Inserter
 from pipeline.stream.app import consumer_of, create_app
 from pipeline.stream.archive import Archive
 from pipeline.stream.batch import Batch
+from pipeline.stream.evaluation import Evaluation
 from pipeline.stream.flush import Flush
 from pipeline.stream.intake import Intake
 from pipeline.stream.outbox import Outbox
@@ -49,10 +50,28 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
             chunk.ack()
 
     flush = Flush(store, outbox, commit, ObservationPricer(), rules)
-    archive = Archive(client, settings.resident_traces)
+    archive = Archive(client)
     intake = Intake(archive.read_back, settings.max_event_bytes)
     limits = Limits(settings.settle_quiet, settings.settle_idle, settings.resident_traces, settings.resident_bytes)
     pace = Pace(settings.flush_interval, settings.flush_rows, settings.pending_events, settings.session_timeout * 0.8)
     pipeline = Pipeline(archive, intake, flush, limits, pace)
     app = create_app(settings, "fold", settings.events_topic, pipeline)
     return FoldWorker(app, pipeline, outbox, rules)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationWorker:
+    """The parts of an evaluator."""
+
+    app: Any
+    evaluation: Evaluation
+    outbox: Outbox
+
+
+def build_evaluation_worker(settings: Settings) -> EvaluationWorker:
+    """Wire an evaluator, on a running event loop: requests ─► subjects from the views ─► scores ─► topic events."""
+    outbox = Outbox(settings)
+    evaluation = Evaluation(settings, connect(settings), outbox)
+    app = create_app(settings, "evaluate", settings.evaluations_topic, evaluation)
+    evaluation.commit_through(app)
+    return EvaluationWorker(app, evaluation, outbox)

@@ -8,7 +8,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import uvloop
 from pipeline.config import Settings
 from pipeline.registry import Registry, open_registry
 from pipeline.stream.app import die
-from pipeline.stream.topology import FoldWorker, build_fold_worker
+from pipeline.stream.outbox import Outbox
+from pipeline.stream.topology import build_evaluation_worker, build_fold_worker
 
 log = structlog.get_logger(__name__)
 
@@ -29,26 +30,48 @@ READY_FILE = "SPANFOLD_READY_FILE"
 def run_worker(settings: Settings) -> None:
     """Fold until SIGTERM or SIGINT. Raises SpanfoldError where the registry or the store cannot be opened."""
     registry = open_registry(settings.registry)
-    uvloop.run(_run(settings, registry))
+    uvloop.run(_fold(settings, registry))
 
 
-async def _run(settings: Settings, registry: Registry) -> None:
+def run_evaluator(settings: Settings) -> None:
+    """Evaluate until SIGTERM or SIGINT. Raises SpanfoldError where the store cannot be opened."""
+    uvloop.run(_evaluate(settings))
+
+
+async def _fold(settings: Settings, registry: Registry) -> None:
+    worker = build_fold_worker(settings, registry)
+    pipeline = worker.pipeline
+    await worker.outbox.start()
+    await worker.rules.refresh()
+    background = {"flush_failed": pipeline.run(), "rules_failed": worker.rules.run()}
+    await _run_until_signal(worker.app, pipeline.assigned, background, worker.outbox, pipeline.close)
+
+
+async def _evaluate(settings: Settings) -> None:
+    worker = build_evaluation_worker(settings)
+    await worker.outbox.start()
+    await _run_until_signal(worker.app, worker.evaluation.assigned, {}, worker.outbox, worker.evaluation.close)
+
+
+async def _run_until_signal(
+    app: Any,
+    assigned: asyncio.Event,
+    background: dict[str, Coroutine[Any, Any, None]],
+    outbox: Outbox,
+    close: Callable[[], Awaitable[None]],
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    worker = build_fold_worker(settings, registry)
     calm_collector()
-    await worker.outbox.start()
-    await worker.rules.refresh()
-    tasks = [
-        guarded("flush_failed", worker.pipeline.run()),
-        guarded("rules_failed", worker.rules.run()),
-        guarded("start_failed", worker.app.start()),
-        guarded("ready_failed", say_ready(worker.pipeline.assigned)),
-        guarded("app_crashed", raise_crash(worker.app)),
-    ]
+    work = background | {
+        "start_failed": app.start(),
+        "ready_failed": say_ready(assigned),
+        "app_crashed": raise_crash(app),
+    }
+    tasks = [guarded(event, each) for event, each in work.items()]
     await stop.wait()
-    await _stop(worker)
+    await _stop(app, outbox, close)
     for task in tasks:
         task.cancel()
 
@@ -60,13 +83,13 @@ def calm_collector() -> None:
     gc.set_threshold(50_000, 50, 50)
 
 
-async def _stop(worker: FoldWorker) -> None:
+async def _stop(app: Any, outbox: Outbox, close: Callable[[], Awaitable[None]]) -> None:
     log.info("stopping")
     try:
         async with asyncio.timeout(STOP_DEADLINE):
-            await worker.pipeline.close()
-            await worker.app.stop()
-            await worker.outbox.stop()
+            await close()
+            await app.stop()
+            await outbox.stop()
     except TimeoutError:
         log.warning("stopped_at_deadline", seconds=STOP_DEADLINE)
         os._exit(0)  # what was not committed is delivered again

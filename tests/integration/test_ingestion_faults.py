@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -59,14 +58,14 @@ async def test_when_kafka_restarts_the_same_front_door_goes_on(
 
 
 @pytest.fixture
-async def small_topic(kafka: LocalKafka, topic_prefix: str) -> AsyncIterator[str]:
+async def small_topic(kafka: LocalKafka, topic_prefix: str) -> str:
     """The prefix of an events topic that takes only small messages."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
     config = {"max.message.bytes": str(SMALL_MESSAGE)}
     await admin.create_topics([NewTopic(f"{topic_prefix}.events", 1, 1, topic_configs=config)])
     await admin.close()
-    yield topic_prefix
+    return topic_prefix
 
 
 async def test_an_event_that_kafka_refuses_is_413_and_the_next_ones_are_stored(

@@ -33,15 +33,8 @@ async def consumed(bootstrap: str, topic: str, count: int) -> list[Event]:
             batches = await consumer.getmany(timeout_ms=30_000)
             assert batches, f"only {len(events)} of {count} records came"
             for record in (record for batch in batches.values() for record in batch):
-                given = (
-                    topic,
-                    record.partition,
-                    record.offset,
-                    Micros(record.timestamp * 1000),
-                    record.key,
-                    record.value,
-                )
-                events += decode_record(Record(*given, tuple(record.headers)), 10_000)
+                place = (topic, record.partition, record.offset, Micros(record.timestamp * 1000))
+                events += decode_record(Record(*place, record.key, record.value, tuple(record.headers)), 10_000)
     return events
 
 

@@ -66,7 +66,7 @@ async def test_a_tombstone_under_a_stale_key_leaves_the_right_row(store: Client,
         "audit",
     )
     assert store.query("SELECT row_version, toString(first_seen) FROM traces").result_rows == [
-        (6, "2026-01-01 00:00:00.000000")
+        (6, "2090-01-01 00:00:00.000000")
     ]
 
 
@@ -127,7 +127,7 @@ async def test_searching_by_any_index_finds_the_newest_versions_and_no_others(
     for condition in (
         "trace_id = 't7'",
         "observation_id = 'o77'",
-        "start_time < '2026-01-03'",
+        "start_time < '2090-01-03'",
         "name = 'n3'",
         "model = 'm1'",
         "user_id = 'u5'",
@@ -137,7 +137,7 @@ async def test_searching_by_any_index_finds_the_newest_versions_and_no_others(
         "hasToken(input, 'word33')",
         "input LIKE '%word33%'",
         "hasToken(output, '44')",
-        "user_id = 'u5' AND start_time > '2026-01-03'",
+        "user_id = 'u5' AND start_time > '2090-01-03'",
     ):
         found = store.query(
             f"SELECT observation_id, row_version FROM observations WHERE {condition} ORDER BY observation_id"

@@ -60,11 +60,11 @@ def _create_rules() -> None:
         sa.Column("name", sa.String, nullable=False),
         sa.Column("evaluator", sa.String, nullable=False),
         sa.Column("parameters", sa.JSON, nullable=False),
-        sa.Column("sampling_rate", sa.Float, nullable=False),
+        sa.Column("sampling_rate", sa.Double, nullable=False),
         sa.Column("enabled", sa.Boolean, nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_evaluation_rules"),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_evaluation_rules_project_id"),
         sa.UniqueConstraint("project_id", "name", name="uq_evaluation_rules_project_id_name"),
-        sa.CheckConstraint("sampling_rate >= 0 AND sampling_rate <= 1", name="ck_evaluation_rules_sampling_rate"),
+        sa.CheckConstraint("sampling_rate >= 0 AND sampling_rate <= 1", name=op.f("ck_evaluation_rules_sampling_rate")),
     )

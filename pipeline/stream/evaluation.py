@@ -1,0 +1,88 @@
+"""The evaluator worker: requests in, score events out to the events topic, then the commit.
+
+Scores go the way of everyone's scores. A crash between sending and committing repeats requests, and so sends the same
+score events again: duplicates. A request that cannot be read becomes a dead letter.
+How it fails: a store or broker that says no is asked again for ever.
+"""
+
+import asyncio
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+
+from pipeline.config import Settings
+from pipeline.evaluate.requests import EvaluationRequest, decode_request
+from pipeline.evaluate.scoring import read_subjects, scores
+from pipeline.events import headers
+from pipeline.events.canonical import to_canonical_json
+from pipeline.events.keys import record_key
+from pipeline.events.model import Event
+from pipeline.events.reasons import DecodeError
+from pipeline.stream.app import consumer_of
+from pipeline.stream.batch import Chunk
+from pipeline.stream.deadletters import DeadLetter
+from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.outbox import Message, Outbox
+from pipeline.stream.persist import Cancelled, ask_store
+
+_HEADERS = ((headers.CONTENT_TYPE, headers.CANONICAL_JSON), (headers.RECEIVER, b"evaluator"))
+
+
+class Evaluation:
+    """Takes chunks of evaluation requests, one after the other."""
+
+    def __init__(self, settings: Settings, client: Client, outbox: Outbox) -> None:
+        self._settings, self._client, self._outbox = settings, client, outbox
+        self.assigned = asyncio.Event()
+        self._generation = 0
+        self._app: Any = None
+
+    def commit_through(self, app: Any) -> None:
+        """The Faust app whose consumer commits."""
+        self._app = app
+
+    async def take(self, chunk: Chunk) -> None:
+        """1 read the requests, 2 read their traces, 3 send dead letters and scores, 4 commit."""
+        generation = self._generation
+        requests, dead = _requests(chunk)  # 1
+        if requests:
+            try:
+                subjects = await ask_store(  # 2
+                    lambda: read_subjects(self._client, requests), lambda: generation != self._generation
+                )
+            except Cancelled:
+                chunk.ack()  # the next owner gets these requests again
+                return
+            await self._outbox.send(self._settings.events_topic, scores(requests, subjects), _message)
+        await self._outbox.dead_letters(dead)  # 3
+        consumer = consumer_of(self._app)
+        consumer.finish(chunk.tp, chunk.records[-1].offset)
+        await consumer.commit_finished()  # 4
+        chunk.ack()
+
+    async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:
+        """Ready for chunks."""
+        self.assigned.set()
+
+    async def partitions_revoked(self, partitions: set[TopicPartition]) -> None:
+        """Nothing waits between chunks; a chunk under way that waits for the store gives up."""
+        self._generation += 1
+
+    async def close(self) -> None:
+        """Give up waiting for the store: what is under way comes again."""
+        self._generation += 1
+
+
+def _requests(chunk: Chunk) -> tuple[list[EvaluationRequest], list[DeadLetter]]:
+    requests: list[EvaluationRequest] = []
+    dead: list[DeadLetter] = []
+    for record in chunk.records:
+        try:
+            requests.append(decode_request(record.value or b""))
+        except DecodeError as error:
+            dead.append(DeadLetter(record, error.reason, error.detail, "evaluate"))
+    return requests, dead
+
+
+def _message(event: Event) -> Message:
+    return Message(record_key(event.project_id, event.trace_id), to_canonical_json(event), _HEADERS)

@@ -1,0 +1,33 @@
+"""Asking the store a question until it answers: reads wait and try again for ever, like writes."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from urllib3.exceptions import HTTPError
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+LONGEST_WAIT = 10.0
+RETRYABLE = (ClickHouseError, HTTPError, OSError)
+
+
+class Cancelled(Exception):
+    """Nobody needs the answer any more: the partition it was for was revoked."""
+
+
+async def ask_store(question: Callable[[], T], unneeded: Callable[[], bool]) -> T:
+    """The answer of a blocking question, however long it takes. Raises Cancelled once `unneeded`."""
+    wait = 0.1
+    while not unneeded():
+        try:
+            return await asyncio.to_thread(question)
+        except RETRYABLE as error:
+            log.warning("store_read_failed", error=str(error)[:500], retry_in=wait)
+        await asyncio.sleep(wait * (0.5 + random.random() / 2))  # noqa: S311  # jitter, not a secret
+        wait = min(wait * 2, LONGEST_WAIT)
+    raise Cancelled

@@ -1,0 +1,109 @@
+"""docker-compose.yml: what must hold of every service, and that Docker accepts the file where it is installed."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "docker-compose.yml"
+EXAMPLE = ROOT / "infra" / "docker" / ".env.example"
+PLACEHOLDER = re.compile(r"\$\{(?P<name>[A-Z_]+)(?P<rule>:[?-])?(?P<word>[^}]*)\}")
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text())["services"]
+OURS = ("migrate", "ingest", "worker", "evaluator")
+LONG_RUNNING = sorted(set(SERVICES) - {"migrate"})
+
+
+def placeholders(value: object) -> list[re.Match[str]]:
+    return list(PLACEHOLDER.finditer(str(value)))
+
+
+def example() -> dict[str, str]:
+    """The variables of .env.example."""
+    lines = [line for line in EXAMPLE.read_text().splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_all_roles_of_an_installation_are_there() -> None:
+    assert set(SERVICES) == {"kafka", "clickhouse", "postgres", *OURS}
+
+
+@pytest.mark.parametrize("name", LONG_RUNNING)
+def test_every_service_that_stays_has_a_health_check_a_restart_policy_and_a_memory_limit(name: str) -> None:
+    service = SERVICES[name]
+    assert service["healthcheck"]["test"][0] == "CMD"
+    assert service["restart"] == "unless-stopped"
+    assert service["deploy"]["resources"]["limits"]["memory"]
+
+
+@pytest.mark.parametrize("name", ["ingest", "worker", "evaluator"])
+def test_roles_start_when_the_services_are_healthy_and_the_migration_is_done(name: str) -> None:
+    conditions = {on: needed["condition"] for on, needed in SERVICES[name]["depends_on"].items()}
+    assert conditions == {
+        "migrate": "service_completed_successfully",
+        "kafka": "service_healthy",
+        "clickhouse": "service_healthy",
+        "postgres": "service_healthy",
+    }
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_roles_have_no_rights_and_write_nowhere_but_in_memory(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+
+
+def test_nothing_runs_as_root() -> None:
+    assert [name for name in SERVICES if name not in OURS and not SERVICES[name].get("user")] == []
+    assert "USER 10001" in (ROOT / "infra" / "docker" / "Dockerfile").read_text()
+
+
+def test_only_the_front_door_listens_for_other_machines() -> None:
+    ports = {name: port for name, service in SERVICES.items() for port in service.get("ports", [])}
+    assert ports.pop("ingest").startswith("${SPANFOLD_HTTP_BIND")
+    assert all(port.startswith("127.0.0.1:") for port in ports.values())
+
+
+def test_every_port_can_be_chosen() -> None:
+    assert all(placeholders(port) for service in SERVICES.values() for port in service.get("ports", []))
+
+
+def test_no_secret_has_a_default() -> None:
+    secrets = [match for match in placeholders(SERVICES) if re.search("PASSWORD|KEY", match["name"])]
+    assert {match["name"] for match in secrets} >= {"CLICKHOUSE_PASSWORD", "POSTGRES_PASSWORD"}
+    assert all(match["rule"] == ":?" for match in secrets)
+
+
+def test_the_example_names_every_variable_and_fills_in_none_that_is_required() -> None:
+    used = {match["name"]: match["rule"] for match in placeholders(SERVICES)}
+    assert set(example()) == set(used)
+    assert {name for name, value in example().items() if not value} == {n for n, rule in used.items() if rule == ":?"}
+
+
+def test_defaults_in_the_file_and_in_the_example_agree() -> None:
+    defaults = {match["name"]: match["word"] for match in placeholders(SERVICES) if match["rule"] == ":-"}
+    assert defaults == {name: value for name, value in example().items() if value}
+
+
+def test_docker_compose_accepts_the_file_where_it_is_installed(tmp_path: Path) -> None:
+    if not compose_is_installed():  # the rules above hold everywhere; Docker's own opinion is had where there is Docker
+        return
+    filled = tmp_path / ".env"
+    filled.write_text("\n".join(f"{name}={value or 'filled1'}" for name, value in example().items()))
+    command = ["docker", "compose", "--file", str(FILE), "--env-file", str(filled), "config", "--quiet"]
+    bare = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "")}
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=bare)
+    assert outcome.returncode == 0, outcome.stderr
+
+
+def compose_is_installed() -> bool:
+    if not (docker := shutil.which("docker")):
+        return False
+    return subprocess.run([docker, "compose", "version"], capture_output=True, timeout=60, check=False).returncode == 0
