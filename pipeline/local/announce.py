@@ -37,7 +37,7 @@ def announce_tables(running: Running) -> None:
     places.add_row("Data", escape(stack.data))
     places.add_row("Project", escape(stack.project_id))
     places.add_row("Public key", escape(stack.public_key))
-    places.add_row("Secret key", escape(stack.secret_key) if running.keys.fresh else f"in {stack.data}/project.json")
+    places.add_row("Secret key", escape(stack.secret_key))
     processes = Table("Role", "Process", "Log")
     for name, pid, log in running.processes:
         processes.add_row(name, str(pid or "restarting"), escape(str(log)))

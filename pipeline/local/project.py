@@ -17,12 +17,11 @@ FILE = "project.json"
 
 @dataclass(frozen=True, slots=True)
 class ProjectKeys:
-    """A project and a key pair of it; `fresh` where the pair is new to this directory."""
+    """A project and a key pair of it."""
 
     project_id: str
     public_key: str
     secret_key: str = field(repr=False)
-    fresh: bool = False
 
 
 def read_project(data: Path) -> ProjectKeys | None:
@@ -38,6 +37,4 @@ def read_project(data: Path) -> ProjectKeys | None:
 
 def write_project(data: Path, keys: ProjectKeys) -> None:
     """Remember a pair."""
-    content = asdict(keys)
-    del content["fresh"]
-    write_private(data / FILE, content)
+    write_private(data / FILE, asdict(keys))

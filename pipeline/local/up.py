@@ -34,10 +34,9 @@ Prepare = Callable[[Settings], ProjectKeys]
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What `announce` gets: the stack, the keys, and which process logs where (name, pid, log file)."""
+    """What `announce` gets: the stack, and which process logs where (name, pid, log file)."""
 
     stack: Stack
-    keys: ProjectKeys
     processes: list[tuple[str, int | None, Path]]
 
 
@@ -131,7 +130,7 @@ async def _run(supervisor: Supervisor, stages: _Stages, prepare: Prepare, announ
     await supervisor.start(*stages.above())
     stack = _describe(stages.fields, keys)
     write_stack(stack)
-    announce(Running(stack, keys, [(role.role.name, role.pid, role.log) for role in supervisor.roles]))
+    announce(Running(stack, [(one.role.name, one.pid, one.role.own_log or one.log) for one in supervisor.roles]))
     await supervisor.wait()
 
 

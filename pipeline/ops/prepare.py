@@ -6,11 +6,11 @@ Configured by the connections in Settings and by SPANFOLD_INIT_* (or LANGFUSE_IN
 """
 
 import asyncio
-from dataclasses import replace
 
 from pipeline.config import Settings
+from pipeline.ingest.server import initial_project
 from pipeline.local.project import ProjectKeys, read_project, write_project
-from pipeline.registry import InitialProject, Registry, open_registry
+from pipeline.registry import Registry, open_registry
 from pipeline.store.migrate import migrate
 from pipeline.stream.topics import TopicState, ensure_topics
 
@@ -26,30 +26,16 @@ def prepare_project(settings: Settings) -> ProjectKeys:
     """The initial project and a valid key pair of it: the one that is set, else the remembered, else a new one."""
     registry = open_registry(settings.registry)
     try:
-        project, key = registry.ensure_initial_project(wanted_project(settings))
+        project, key = registry.ensure_initial_project(initial_project(settings))
         remembered = read_project(settings.data_dir)
         if key is None and remembered and _is_valid(registry, remembered, project.id):
             return remembered
         key = key or registry.create_key(project.id)
         keys = ProjectKeys(project.id, key.public_key, key.secret_key)
-        if keys == remembered:
-            return keys
         write_project(settings.data_dir, keys)
-        return replace(keys, fresh=True)
+        return keys
     finally:
         registry.close()
-
-
-def wanted_project(settings: Settings) -> InitialProject:
-    """The project that the settings ask for; empty fields where they do not."""
-    return InitialProject(
-        project_id=settings.init_project_id,
-        project_name=settings.init_project_name,
-        org_id=settings.init_org_id,
-        org_name=settings.init_org_name,
-        public_key=settings.init_project_public_key,
-        secret_key=settings.init_project_secret_key.get_secret_value(),
-    )
 
 
 def describe_migrations(applied: list[str]) -> str:

@@ -7,9 +7,9 @@ Rule, by errors.py's classes:
 2. ROW: the block is halved until the bad row is alone; it is handed back as `Refused`, all others are stored.
 3. SIZE: halved after a few tries; a single row is retried for ever.
 4. UNKNOWN: a good row must never be refused for a fault of the server, so this is decided by experiment. After a few
-   tries the block is halved. A row that fails alone is refused only if the table is seen to take other rows: the row
-   that it took last, sent once more (every table replaces equal keys, so that is harmless). A table that takes nothing
-   is at fault itself, and all is retried.
+   tries the block is halved. A row that fails alone is refused only when it fails once more between two proofs that the
+   table takes rows: the row that it took last, sent again (every table replaces equal keys, so that is harmless). A
+   table that gives no proof is at fault itself, and all is retried.
 The token is the caller's, plus a hash of the bytes: should the same offsets ever give other rows (a late event was read
 back in between), those rows must not be mistaken for the ones stored before.
 Failure: none but cancellation, after which rows may or may not be stored; sending them again is harmless.
@@ -44,7 +44,7 @@ _SETTINGS = {
 }
 _SEND_ERRORS = (ClickHouseError, HTTPError, OSError)
 _TRIES = 4  # before a block is halved for an error that may pass
-_SUSPECTS = 8  # so many rows that fail alone make the table itself a suspect
+_SUSPECTS = 8  # judged together: so many rows that fail alone make the table itself a suspect
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,7 +70,7 @@ class _Sweep(NamedTuple):
 
     refused: list[Refused]
     suspects: list[Refused]  # failed alone, for a reason unknown
-    untried: list[NamedTuple]
+    untried: list[NamedTuple]  # the pass ended early
 
 
 class Inserter:
@@ -98,15 +98,13 @@ class Inserter:
         target, refused, pending, rounds = TABLES[table], list[Refused](), rows, 0
         while pending:
             sweep = await self._sweep(target, pending, token)
-            refused += sweep.refused
-            if not sweep.suspects:
-                break
-            if await self._takes_rows(target):
-                refused += sweep.suspects
-                pending = sweep.untried
-            else:
-                pending = [suspect.row for suspect in sweep.suspects] + sweep.untried
-                await self._pause(target, StoreError(sweep.suspects[0].message), rounds)
+            guilty, undecided = await self._judge(target, sweep.suspects)
+            refused += sweep.refused + guilty
+            pending = sweep.untried + [
+                suspect.row for suspect in undecided
+            ]  # in this order, so that all get their turn
+            if undecided:
+                await self._pause(target, StoreError(undecided[0].message), rounds)
                 rounds += 1
         for bad in refused:
             log.error("row_refused", table=table, code=bad.code, error=bad.message)
@@ -117,23 +115,34 @@ class Inserter:
         refused: list[Refused] = []
         suspects: list[Refused] = []
         parts = [(rows, token)]
-        while parts:
+        tries = _TRIES
+        while parts and len(suspects) < _SUSPECTS:
             part, part_token = parts.pop()
-            error = await self._store(table, part, part_token)
+            error = await self._store(table, part, part_token, tries)
+            tries = 1  # waiting has been tried on the whole
             if error is None:
                 continue
             if len(part) > 1:
                 middle = len(part) // 2
                 parts += [(part[middle:], f"{part_token}/1"), (part[:middle], f"{part_token}/0")]
-            elif blame(error) is Blame.ROW:
-                refused.append(Refused(part[0], error_code(error), str(error)))
             else:
-                suspects.append(Refused(part[0], error_code(error), str(error)))
-                if len(suspects) % _SUSPECTS == 0 and not await self._takes_rows(table):
-                    return _Sweep(refused, suspects, [row for rest, _ in parts for row in rest])
-        return _Sweep(refused, suspects, [])
+                failed = refused if blame(error) is Blame.ROW else suspects
+                failed.append(Refused(part[0], error_code(error), str(error)))
+        return _Sweep(refused, suspects, [row for rest, _ in reversed(parts) for row in rest])
 
-    async def _store(self, table: Table, rows: Sequence[NamedTuple], token: str) -> Exception | None:
+    async def _judge(self, table: Table, suspects: list[Refused]) -> tuple[list[Refused], list[Refused]]:
+        """(those that fail while the table takes other rows, those nothing can be said about); the rest is stored."""
+        guilty: list[Refused] = []
+        undecided: list[Refused] = []
+        for suspect in suspects:
+            if undecided or not await self._takes_rows(table):
+                undecided.append(suspect)
+            elif await self._store(table, [suspect.row], f"again-{uuid4()}", tries=1) is not None:
+                verdict = guilty if await self._takes_rows(table) else undecided
+                verdict.append(suspect)
+        return guilty, undecided
+
+    async def _store(self, table: Table, rows: Sequence[NamedTuple], token: str, tries: int) -> Exception | None:
         """Send one block until it is stored, or until its error says that halving is the better way: that error."""
         try:
             block = await self._in_thread(_block, table, rows, token)
@@ -145,7 +154,7 @@ class Inserter:
                 await self._in_thread(self._send, table, block)
             except _SEND_ERRORS as error:
                 attempt += 1
-                if _should_halve(error, len(rows), attempt):
+                if _should_halve(error, len(rows), attempt >= tries):
                     return error
                 await self._pause(table, error, attempt - 1)
             else:
@@ -158,8 +167,8 @@ class Inserter:
         row = self._accepted.get(table.name)
         if row is None:
             return False
+        block = await self._in_thread(_block, table, [row], f"probe-{uuid4()}")
         try:
-            block = await self._in_thread(_block, table, [row], f"probe-{uuid4()}")
             await self._in_thread(self._send, table, block)
         except _SEND_ERRORS:
             return False
@@ -191,14 +200,14 @@ def _block(table: Table, rows: Sequence[NamedTuple], token: str) -> _Block:
     return _Block(lz4.frame.compress(data), f"{token}:{xxhash.xxh3_64_hexdigest(data)}")
 
 
-def _should_halve(error: Exception, rows: int, attempt: int) -> bool:
-    """Whether to stop sending the block as it is; of a single row, whether it becomes a suspect or is refused."""
+def _should_halve(error: Exception, rows: int, tried: bool) -> bool:
+    """Whether to stop sending the block as it is; `tried`: waiting has had its chance."""
     match blame(error):
         case Blame.ROW:
             return True
         case Blame.UNKNOWN:
-            return attempt >= _TRIES
+            return tried
         case Blame.SIZE:
-            return attempt >= _TRIES and rows > 1
+            return tried and rows > 1
         case Blame.SERVER:
             return False

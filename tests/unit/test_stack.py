@@ -137,7 +137,7 @@ def test_a_taken_port_is_named_with_the_option_that_changes_it(taken_port: int) 
 
 def test_keys_are_kept_for_the_next_start_and_only_their_owner_may_read_them(tmp_path: Path) -> None:
     assert read_project(tmp_path) is None
-    write_project(tmp_path, ProjectKeys("p", "pk", "sk", fresh=True))
+    write_project(tmp_path, ProjectKeys("p", "pk", "sk"))
     assert read_project(tmp_path) == ProjectKeys("p", "pk", "sk")
     assert stat.S_IMODE((tmp_path / "project.json").stat().st_mode) == 0o600
     assert "sk" not in repr(read_project(tmp_path))

@@ -1,0 +1,65 @@
+"""Where a worker's CPU time goes, by stage, for `spanfold bench`.
+
+Problem: the cost of one event is a few microseconds, less than it takes to measure it.
+Rule: a stage is timed as a whole, over all records of a chunk or all traces of a flush, and only in code that does not
+wait. Everything happens in the loop's thread but the store's encoding and sending; so what the process used beyond
+the loop's thread is the store's, and what the thread used beyond the stages is the framework's.
+Off unless SPANFOLD_PROFILE_STAGES names a file; then a stage costs one shared context manager that does nothing.
+The file is JSON, CPU seconds: `stages` by name, and `ready` and `flushed` with `process` and `loop` at these moments.
+"""
+
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Literal
+
+PROFILE_STAGES = "SPANFOLD_PROFILE_STAGES"
+Stage = Literal["decode", "read_back", "fold", "build", "rows"]
+
+_NOTHING = nullcontext()
+
+
+class Stages:
+    """CPU seconds by stage, when `path` is given. Use it on the loop's thread."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._seconds: defaultdict[Stage, float] = defaultdict(float)
+        self._marks: dict[str, dict[str, float]] = {}
+
+    def stage(self, name: Stage) -> AbstractContextManager[None]:
+        """Count the CPU time of a block to a stage. The block must not await."""
+        return _NOTHING if self._path is None else self._timed(name)
+
+    def ready(self) -> None:
+        """The worker has its partitions: what it used until now was its start."""
+        self._mark("ready")
+
+    def flushed(self) -> None:
+        """A batch is durable and committed: what follows may be idleness."""
+        self._mark("flushed")
+
+    def write(self) -> None:
+        """Write the file, when there is one to write."""
+        if self._path is not None:
+            self._path.write_text(json.dumps({**self._marks, "stages": self._seconds}))
+
+    @contextmanager
+    def _timed(self, name: Stage) -> Iterator[None]:
+        began = time.thread_time()
+        yield
+        self._seconds[name] += time.thread_time() - began
+
+    def _mark(self, name: str) -> None:
+        if self._path is not None:
+            self._marks[name] = {"process": time.process_time(), "loop": time.thread_time()}
+
+
+def stages_from_environment() -> Stages:
+    """Stages that are written to the file which SPANFOLD_PROFILE_STAGES names, if it does."""
+    path = os.environ.get(PROFILE_STAGES)
+    return Stages(Path(path) if path else None)

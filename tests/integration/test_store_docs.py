@@ -1,0 +1,30 @@
+"""Every query in docs/tables.md runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.clickhouse import ClickHouseProcess
+from tests.fixtures.store import migrated
+
+PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
+QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+
+
+def test_the_page_has_examples() -> None:
+    assert len(QUERIES) >= 7
+
+
+@pytest.fixture(scope="module")
+def migrated_once(clickhouse: ClickHouseProcess) -> str:
+    """A database for all queries; they change nothing that another would see."""
+    with migrated(clickhouse.url, "documented"):
+        return "documented"
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_the_example_runs(clickhouse: ClickHouseProcess, migrated_once: str, query: str) -> None:
+    client = clickhouse.client(database=migrated_once)
+    client.command(query)
+    client.close()
