@@ -45,6 +45,7 @@ async def _fold(settings: Settings, registry: Registry) -> None:
     await worker.rules.refresh()
     background = {"flush_failed": pipeline.run(), "rules_failed": worker.rules.run()}
     await _run_until_signal(worker.app, pipeline.assigned, background, worker.outbox, pipeline.close)
+    worker.stages.write()
 
 
 async def _evaluate(settings: Settings) -> None:
@@ -84,15 +85,20 @@ def calm_collector() -> None:
 
 
 async def _stop(app: Any, outbox: Outbox, close: Callable[[], Awaitable[None]]) -> None:
+    """Stop in order, but not for longer than the deadline: Faust waits for ever, whoever cancels it."""
     log.info("stopping")
-    try:
-        async with asyncio.timeout(STOP_DEADLINE):
-            await close()
-            await app.stop()
-            await outbox.stop()
-    except TimeoutError:
+
+    async def in_order() -> None:
+        await close()
+        await app.stop()
+        await outbox.stop()
+
+    stopping = asyncio.create_task(in_order())
+    await asyncio.wait({stopping}, timeout=STOP_DEADLINE)
+    if not stopping.done():
         log.warning("stopped_at_deadline", seconds=STOP_DEADLINE)
         os._exit(0)  # what was not committed is delivered again
+    stopping.result()
     log.info("stopped")
 
 

@@ -1,0 +1,59 @@
+"""ClickHouse dies by SIGKILL under load and comes back: nothing is lost, nothing is counted twice, no worker restarts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.local.kafka import LocalKafka
+from tests.fixtures.captures import produce
+from tests.fixtures.clickhouse import ClickHouseProcess
+from tests.fixtures.traffic import create_update_traffic
+from tests.fixtures.views import stored_ranges, wait_until_stored
+from tests.fixtures.worker import Stack, new_stack
+
+pytestmark = pytest.mark.stack
+
+EVENTS = 34_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ClickHouseProcess]:
+    """A store of this test's own, to be killed."""
+    server = ClickHouseProcess(tmp_path / "store")
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_store_killed_under_load_loses_nothing(kafka: LocalKafka, store: ClickHouseProcess, tmp_path: Path) -> None:
+    stack = new_stack(kafka, store, tmp_path / "stack")
+    records = list(create_update_traffic(EVENTS))
+    worker = stack.worker()
+    for part in range(4):
+        produce(stack.settings, records[part::4])
+        store.kill()
+        store.start()
+    wait_until_stored(stack, len(records))
+    assert worker.process.poll() is None, "the worker waited, it did not restart"
+    assert stack.count("SELECT uniqExact(event_id) FROM raw_events") == len(records)
+    assert stack.count("SELECT sum(new) FROM offset_ranges") == len(records)
+    assert sum(last - first + 1 for first, last in stored_ranges(stack).values()) == len(records)
+    assert worker.stop() == 0
+    stack.close()
+
+
+def test_worker_stops_in_time_while_the_store_is_down(
+    kafka: LocalKafka, store: ClickHouseProcess, tmp_path: Path
+) -> None:
+    stack = new_stack(kafka, store, tmp_path / "stack")
+    records = list(create_update_traffic(EVENTS // 10))
+    worker = stack.worker("first")
+    store.kill()
+    produce(stack.settings, records)
+    assert worker.stop() == 0
+    store.start()
+    stack.worker("second")
+    wait_until_stored(stack, len(records))
+    assert stack.count("SELECT uniqExact(event_id) FROM raw_events") == len(records)
+    stack.close()
