@@ -60,8 +60,9 @@ class Settings(BaseSettings):
 
     # Stream
     flush_interval: float = Field(0.4, gt=0, description="Longest time between two flushes to the store.")
-    flush_rows: int = Field(20_000, ge=1, description="A flush starts early when this many events wait.")
+    flush_events: int = Field(20_000, ge=1, description="A flush starts early when this many events wait.")
     pending_events: int = Field(60_000, ge=1, description="Consuming pauses when this many events wait for the store.")
+    pending_bytes: int = Field(128 * 2**20, ge=1, description="Or when so many bytes of events wait.")
     poll_records: int = Field(4_000, ge=1, description="Most records handed over by one poll.")
     settle_quiet: float = Field(2.0, description="A trace settles this long after its last event, its root ended.")
     settle_idle: float = Field(60.0, description="A trace settles this long after its last event, root or not.")

@@ -23,6 +23,7 @@ from pipeline.events.model import Micros, Usd
 
 MAX_MICROS = int(datetime(2201, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000  # first microsecond past the year 2200
 MAX_USD = Decimal(1_000_000)  # one field of one event; what Decimal(18, 12) holds
+MAX_NESTING = 200  # of metadata; below what orjson writes
 USD_SCALE = Decimal("1e-12")  # the last digit that the store keeps
 
 _TIME_RULE = "a time is ISO 8601 text, or whole microseconds, in the years 1970 to 2200"
@@ -70,16 +71,21 @@ def to_metadata(value: Any) -> dict[str, Any]:
     try:
         orjson.dumps(metadata)
     except TypeError:
-        metadata = {key: _with_writable_numbers(item) for key, item in metadata.items()}
+        metadata = {key: _with_writable_numbers(item, 1) for key, item in metadata.items()}
     return metadata
 
 
-def _with_writable_numbers(value: Any) -> Any:
-    """Whole numbers beyond 64 bits as text: no digit is lost and every JSON writer can take them."""
+def _with_writable_numbers(value: Any, depth: int) -> Any:
+    """Whole numbers beyond 64 bits as text: no digit is lost and every JSON writer can take them.
+
+    Raises ValueError for what is nested so deeply that merging and writing it would need a stack of its own.
+    """
+    if depth > MAX_NESTING:
+        raise ValueError(f"metadata is nested deeper than {MAX_NESTING} levels")
     if isinstance(value, dict):
-        return {key: _with_writable_numbers(item) for key, item in value.items()}
+        return {key: _with_writable_numbers(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_writable_numbers(item) for item in value]
+        return [_with_writable_numbers(item, depth + 1) for item in value]
     if isinstance(value, int) and not _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER:
         return str(value)
     return value

@@ -41,6 +41,7 @@ class Batch:
     requests: list[EvaluationRequest] = field(default_factory=list)
     chunks: list[tuple[Chunk, ChunkCount]] = field(default_factory=list)
     events: int = 0
+    bytes: int = 0  # of the records
 
     def __bool__(self) -> bool:
         return bool(self.chunks or self.dirty or self.dead)

@@ -18,7 +18,7 @@ from pipeline.evaluate.requests import EvaluationRequest
 from pipeline.evaluate.sampling import RulesOf, requests_for
 from pipeline.events.model import Micros
 from pipeline.events.priced import Pricer
-from pipeline.fold.build import build
+from pipeline.fold.build import Built, build
 from pipeline.fold.state import TraceState
 from pipeline.store import tables
 from pipeline.store.insert import Refused
@@ -28,6 +28,7 @@ from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.partition import Partition
 from pipeline.stream.refused import refused_letters
 from pipeline.stream.rows import rows_of
+from pipeline.stream.stages import Stages
 
 
 class Store(Protocol):
@@ -60,22 +61,30 @@ class Flush:
     """Makes batches durable, one at a time."""
 
     def __init__(
-        self, store: Store, outbox: Outbox, commit: Callable[[Batch], Awaitable[None]], price: Pricer, rules: RulesOf
+        self,
+        store: Store,
+        outbox: Outbox,
+        commit: Callable[[Batch], Awaitable[None]],
+        price: Pricer,
+        rules: RulesOf,
+        stages: Stages,
     ) -> None:
         self._store, self._outbox, self._commit = store, outbox, commit
-        self._price, self._rules = price, rules
+        self._price, self._rules, self._stages = price, rules, stages
 
     def collect(self, batch: Batch, partitions: Sequence[Partition]) -> Rows:
         """Build the rows of all dirty traces and settle those whose time has come. No waiting: a snapshot."""
         now = Micros(time.time_ns() // 1000)
         rows = Rows([], [], [])
-        due: dict[bytes, bool] = {}
-        for partition in partitions:
-            for key, certain in partition.due(time.monotonic()):
-                due[key] = certain
-                batch.dirty.setdefault(key, (partition, partition.traces[key]))
-        for key, (partition, _) in batch.dirty.items():
-            self._build(batch, rows, partition, key, due.get(key), now)
+        with self._stages.stage("build"):
+            due = _take_due(batch, partitions)
+            changed = [self._build(batch, partition, key, due.get(key)) for key, (partition, _) in batch.dirty.items()]
+        with self._stages.stage("rows"):
+            for state, built, settled in filter(None, changed):
+                traces, observations, scores = rows_of(state, built, settled=settled, now=now)
+                rows.traces += traces
+                rows.observations += observations
+                rows.scores += scores
         return rows
 
     async def write(self, batch: Batch, rows: Rows) -> None:
@@ -94,8 +103,13 @@ class Flush:
         await self._store.insert(tables.OFFSET_RANGES, _ranges(batch), f"{token}/ranges")  # 4
         await self._commit(batch)  # 5
 
-    def _build(self, batch: Batch, rows: Rows, partition: Partition, key: bytes, due: bool | None, now: Micros) -> None:
-        """`due`: None, the trace is not quiet; False, it is quiet and settles if it has ended; True, it settles."""
+    def _build(
+        self, batch: Batch, partition: Partition, key: bytes, due: bool | None
+    ) -> tuple[TraceState, Built, bool] | None:
+        """What has to be written of a trace and whether it is settled; None where all of it is in the store.
+
+        `due`: None, the trace is not quiet; False, it is quiet and settles if it has ended; True, it settles.
+        """
         state = partition.traces[key]
         written_before = not (state.touched or state.touched_scores) and due is not None
         built = build(state, self._price)
@@ -104,17 +118,24 @@ class Flush:
             batch.requests += self._requests(state)
         settled = partition.is_settled(key)
         if written_before and not settled and not built.observations:
-            return  # quiet, still open, and all of it is in the store
-        traces, observations, scores = rows_of(state, built, settled=settled, now=now)
-        rows.traces += traces
-        rows.observations += observations
-        rows.scores += scores
+            return None  # quiet and still open
+        return state, built, settled
 
     def _requests(self, state: TraceState) -> list[EvaluationRequest]:
         if not state.revision:
             return []  # nothing but scores: there is nothing to evaluate
         rules = self._rules(state.project_id)
         return requests_for(state.project_id, state.trace_id, state.revision, state.latest_at, rules)
+
+
+def _take_due(batch: Batch, partitions: Sequence[Partition]) -> dict[bytes, bool]:
+    """Traces whose time to settle has come, by key (see `_build`); they are dirty from now on."""
+    due: dict[bytes, bool] = {}
+    for partition in partitions:
+        for key, certain in partition.due(time.monotonic()):
+            due[key] = certain
+            batch.dirty.setdefault(key, (partition, partition.traces[key]))
+    return due
 
 
 def _ranges(batch: Batch) -> list[OffsetRangeRow]:

@@ -20,6 +20,7 @@ from pipeline.stream.batch import Batch, Chunk, ChunkCount
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.partition import Partition
 from pipeline.stream.persist import Cancelled
+from pipeline.stream.stages import Stages
 
 log = structlog.get_logger(__name__)
 
@@ -30,25 +31,33 @@ Decoded = tuple[Record, list[Event]]
 class Intake:
     """Takes chunks in. `read_back` brings traces from the archive into a partition."""
 
-    def __init__(self, read_back: ReadBack, max_event_bytes: int) -> None:
+    def __init__(self, read_back: ReadBack, max_event_bytes: int, stages: Stages) -> None:
         self._read_back = read_back
         self._max_event_bytes = max_event_bytes
+        self._stages = stages
 
     async def take(self, batch: Callable[[], Batch], partition: Partition, chunk: Chunk) -> None:
         """Fold a whole chunk into the batch that is current after the read-back. Raises Cancelled, nothing folded."""
         count = ChunkCount()
-        decoded, dead = self._decode(chunk.records, count)
-        if cold := _cold(partition, decoded):
-            await self._read_back(partition, cold)
+        with self._stages.stage("decode"):
+            decoded, dead = self._decode(chunk.records, count)
+        partition.pinned = {record.key or b"" for record, _ in decoded}
+        try:
+            if cold := _cold(partition, decoded):
+                await self._read_back(partition, cold)
+        finally:
+            partition.pinned = set()
         if partition.revoked:
             raise Cancelled
         target = batch()
         target.dead.extend(dead)
-        for record, events in decoded:
-            for position, event in enumerate(events):
-                self._fold(target, partition, record, position, event, count)
+        with self._stages.stage("fold"):
+            for record, events in decoded:
+                for position, event in enumerate(events):
+                    self._fold(target, partition, record, position, event, count)
         target.chunks.append((chunk, count))
         target.events += count.events
+        target.bytes += sum(len(record.value or b"") for record in chunk.records)
 
     def _decode(self, records: list[Record], count: ChunkCount) -> tuple[list[Decoded], list[DeadLetter]]:
         decoded: list[Decoded] = []

@@ -38,6 +38,7 @@ class Partition:
         self.size = 0  # bytes of the events in memory
         self.ready = asyncio.Event()
         self.revoked = False
+        self.pinned: set[bytes] = set()  # traces of the chunk that is being taken in: they must not leave meanwhile
 
     def is_revoked(self) -> bool:
         """True once the partition is somebody else's."""
@@ -88,7 +89,7 @@ class Partition:
         for key in self.settled:
             if size <= self.limits.bytes and count <= self.limits.traces:
                 break
-            if key not in busy:
+            if key not in busy and key not in self.pinned:
                 leaving.append(key)
                 size -= self.traces[key].size
                 count -= 1

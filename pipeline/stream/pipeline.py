@@ -19,6 +19,7 @@ from pipeline.stream.intake import Intake
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Limits, Partition
 from pipeline.stream.persist import Cancelled
+from pipeline.stream.stages import Stages
 
 log = structlog.get_logger(__name__)
 
@@ -30,15 +31,18 @@ class Pace:
     interval: float  # seconds between two flushes at the most
     flush_events: int  # a flush starts early at this many events
     pending_events: int  # intake waits above this many
+    pending_bytes: int  # or above so many bytes of records
     revoke_deadline: float  # seconds for finishing work on partitions that go away
 
 
 class Pipeline:
     """Owns the assigned partitions and the batch that is being filled. Runs on one event loop."""
 
-    def __init__(self, archive: Archive, intake: Intake, flush: Flush, limits: Limits, pace: Pace) -> None:
+    def __init__(
+        self, archive: Archive, intake: Intake, flush: Flush, limits: Limits, pace: Pace, stages: Stages
+    ) -> None:
         self._archive, self._intake, self._flush = archive, intake, flush
-        self._limits, self._pace = limits, pace
+        self._limits, self._pace, self._stages = limits, pace, stages
         self.partitions: dict[TopicPartition, Partition] = {}
         self.batch = Batch()
         self._writing: asyncio.Task[None] | None = None
@@ -61,9 +65,10 @@ class Pipeline:
         except Cancelled:
             chunk.ack()  # the next owner gets these records again
             return
-        if self.batch.events >= self._pace.flush_events:
+        pace, batch = self._pace, self.batch
+        if batch.events >= pace.flush_events or batch.bytes >= pace.pending_bytes // 2:
             self._full.set()
-        if self.batch.events >= self._pace.pending_events:
+        if batch.events >= pace.pending_events or batch.bytes >= pace.pending_bytes:
             self._room.clear()
 
     async def run(self) -> None:
@@ -90,6 +95,7 @@ class Pipeline:
         if writing.cancelled():
             return  # its partitions were revoked
         writing.result()
+        self._stages.flushed()
         for partition in self._ready():
             partition.evict(self.batch.dirty)
 
@@ -105,6 +111,8 @@ class Pipeline:
             task = asyncio.create_task(self._open(partition))
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
+        if not self.assigned.is_set():
+            self._stages.ready()
         self.assigned.set()
 
     async def _open(self, partition: Partition) -> None:

@@ -22,6 +22,7 @@ from pipeline.stream.outbox import Outbox
 from pipeline.stream.partition import Limits
 from pipeline.stream.pipeline import Pace, Pipeline
 from pipeline.stream.rulebook import RuleBook
+from pipeline.stream.stages import Stages, stages_from_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class FoldWorker:
     pipeline: Pipeline
     outbox: Outbox
     rules: RuleBook
+    stages: Stages
 
 
 def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
@@ -40,6 +42,7 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
     store = Inserter(client)
     outbox = Outbox(settings)
     rules = RuleBook(registry)
+    stages = stages_from_environment()
 
     async def commit(batch: Batch) -> None:
         consumer = consumer_of(app)
@@ -49,14 +52,20 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         for chunk, _ in batch.chunks:
             chunk.ack()
 
-    flush = Flush(store, outbox, commit, ObservationPricer(), rules)
+    flush = Flush(store, outbox, commit, ObservationPricer(), rules, stages)
     archive = Archive(client)
-    intake = Intake(archive.read_back, settings.max_event_bytes)
+    intake = Intake(archive.read_back, settings.max_event_bytes, stages)
     limits = Limits(settings.settle_quiet, settings.settle_idle, settings.resident_traces, settings.resident_bytes)
-    pace = Pace(settings.flush_interval, settings.flush_rows, settings.pending_events, settings.session_timeout * 0.8)
-    pipeline = Pipeline(archive, intake, flush, limits, pace)
+    pace = Pace(
+        interval=settings.flush_interval,
+        flush_events=settings.flush_events,
+        pending_events=settings.pending_events,
+        pending_bytes=settings.pending_bytes,
+        revoke_deadline=settings.session_timeout * 0.8,
+    )
+    pipeline = Pipeline(archive, intake, flush, limits, pace, stages)
     app = create_app(settings, "fold", settings.events_topic, pipeline)
-    return FoldWorker(app, pipeline, outbox, rules)
+    return FoldWorker(app, pipeline, outbox, rules, stages)
 
 
 @dataclass(frozen=True, slots=True)

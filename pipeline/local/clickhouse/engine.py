@@ -8,11 +8,13 @@ Configured by: `EngineOptions`.
 """
 
 import fcntl
+import os
 import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
@@ -20,11 +22,13 @@ import chdb
 
 from pipeline.errors import SpanfoldError
 from pipeline.local.clickhouse.errors import ClickHouseError, Code
+from pipeline.local.clickhouse.statement import insert_from_file
 
 _SETTING_NAME = re.compile(r"[A-Za-z_]\w*\Z")
 _SERVER_LIKE = {"implicit_select": "0"}  # clickhouse-local, which chDB is, has other defaults than a server
 
 LOCK_FILE = "spanfold.lock"
+_SPOOL = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  # memory, where there is such a place
 
 
 class DataInUseError(SpanfoldError):
@@ -115,22 +119,19 @@ class Connection:
             raise ClickHouseError.from_engine(str(error)) from None
 
     def insert(self, head: str, data_format: str, pieces: Iterable[bytes], parameters: Mapping[str, str]) -> Counts:
-        """Insert data of that format; rows are visible when this returns, none are if it raises before a full block."""
+        """Insert data of that format; rows are durable and visible when this returns, none are if it raises.
+
+        The data goes through a file: chDB's streaming insert reports success for rows that the table refused.
+        """
         if parameters:
             self._run(_set_statement({f"param_{name}": value for name, value in parameters.items()}))
-        try:
-            stream = self._raw.send_insert(head, data_format)
-        except RuntimeError as error:
-            raise ClickHouseError.from_engine(str(error)) from None
-        try:
+        with NamedTemporaryFile(dir=_SPOOL, prefix="spanfold-insert-") as spool:
             for piece in pieces:
-                stream.append(piece)
-            done = stream.finish()
-        except RuntimeError as error:
-            raise ClickHouseError.from_engine(str(error)) from None
-        finally:
-            stream.cancel()  # does nothing after finish()
-        return Counts(done.rows_written, done.bytes_written, done.rows_written, done.bytes_written)
+                spool.write(piece)
+            spool.flush()
+            result = self._run(insert_from_file(head, _quoted(spool.name), data_format))
+        written = result.rows_written(), result.bytes_written()
+        return Counts(*written, *written)
 
     def classify(self, sql: str) -> tuple[str, int]:
         """The engine's view of a statement: READ_ONLY, MUTATING, CONTROL or UNKNOWN, and how many statements it is."""

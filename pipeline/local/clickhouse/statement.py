@@ -81,6 +81,14 @@ def _words(text: bytes) -> Iterator[tuple[bytes, int, int, int]]:
         depth += (word == b"(") - (word == b")")
 
 
+def insert_from_file(head: str, quoted_path: str, data_format: str) -> str:
+    """The insert with this head (no FORMAT clause) whose data is in a file; SETTINGS must stand behind the file."""
+    text = head.encode()
+    at = next((begin for word, begin, _, depth in _words(text) if word == b"SETTINGS" and not depth), len(text))
+    target, settings = text[:at].decode(), text[at:].decode()
+    return f"{target} FROM INFILE {quoted_path} COMPRESSION 'none' {settings} FORMAT {data_format}"
+
+
 def first_word(sql: str) -> bytes:
     """The first word of a statement in upper case, or `(`; empty when there is none."""
     head = sql[:HEAD_BYTES].encode(errors="surrogatepass")
