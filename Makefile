@@ -13,6 +13,8 @@ PYTHON     ?= $(shell for candidate in python3 python3.14 python3.13 python3.12 
 SOURCES    := pipeline tests
 
 .DEFAULT_GOAL := help
+# With this set, every one of a stack's processes would compile its libraries anew: 2 s of CPU each.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help install demo test lint format types check bench clean
 
 help: ## List what can be made
@@ -65,7 +67,8 @@ $(STAMPS)/uv-$(UV_VERSION): | $(STAMPS)/python
 
 # --inexact: uv and pip themselves live in .venv and are not in the lock.
 $(STAMPS)/packages: pyproject.toml uv.lock | $(STAMPS)/uv-$(UV_VERSION)
-	@UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --frozen --inexact --quiet || { \
+	@echo "Installing what uv.lock says into .venv (a few minutes the first time)."
+	@UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --frozen --inexact || { \
 		echo "uv could not install what uv.lock says (see above). Check the network, then run make again." >&2; exit 1; }
 	@touch $@
 

@@ -81,7 +81,7 @@ def up(
     """
     from pipeline.local.announce import announce_json, announce_tables, tell
     from pipeline.local.up import UpOptions, run_up
-    from pipeline.ops.prepare import prepare
+    from pipeline.prepare import prepare
 
     options = UpOptions(data, workers, port, clickhouse_port, kafka_port)
     run_up(options, prepare, announce_json if as_json else announce_tables, tell)
@@ -141,7 +141,7 @@ def migrate(data: Data = None) -> None:
     Example: `SPANFOLD_CLICKHOUSE_URL=http://clickhouse:8123 spanfold migrate`
     """
     from pipeline.local.stack import find_settings
-    from pipeline.ops.prepare import describe_migrations
+    from pipeline.prepare import describe_migrations
     from pipeline.store.migrate import migrate as apply
 
     print(describe_migrations(apply(find_settings(data))))
@@ -154,8 +154,8 @@ def topics(data: Data = None) -> None:
     Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 SPANFOLD_TOPIC_PARTITIONS=16 spanfold topics`
     """
     from pipeline.local.stack import find_settings
-    from pipeline.ops.prepare import describe_topics
-    from pipeline.stream.topics import ensure_topics
+    from pipeline.prepare import describe_topics
+    from pipeline.ops.topics import ensure_topics
 
     print(describe_topics(asyncio.run(ensure_topics(find_settings(data)))))
 
@@ -225,16 +225,22 @@ def doctor(data: Data = None, as_json: Json = False) -> None:
 
 @app.command(rich_help_panel="Look")
 def bench(
-    events: Annotated[int, typer.Option(min=1, help="How many events to send.")] = 200_000,
+    events: Annotated[int, typer.Option(min=1, help="How many events each run folds.")] = 200_000,
+    runs: Annotated[int, typer.Option(min=1, help="How many runs; their spread tells how quiet the machine is.")] = 3,
+    open_traces: Annotated[int, typer.Option(min=1, help="How many traces are unfinished at a time.")] = 1_000,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Measure the plain Faust way of the same work, too.")
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder with the logs.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Measure a stack of its own on this machine: events per second, CPU per event, freshness.
+    """Measure a worker on a broker and a store of its own: CPU per event, events per second, memory.
 
-    Examples: `spanfold bench`, `spanfold bench --events 1000000 --json`
+    Examples: `spanfold bench`, `spanfold bench --events 1000000 --compare --json`
     """
-    from pipeline.ops.bench import run_bench
+    from pipeline.ops.bench.run import BenchOptions, run_bench
 
-    raise typer.Exit(run_bench(events=events, as_json=as_json))
+    run_bench(BenchOptions(events, runs, open_traces, compare, keep), as_json=as_json)
 
 
 def _as_role(data: Path | None) -> "Settings":

@@ -60,7 +60,7 @@ class Settings(BaseSettings):
 
     # Stream
     flush_interval: float = Field(0.4, gt=0, description="Longest time between two flushes to the store.")
-    flush_events: int = Field(20_000, ge=1, description="A flush starts early when this many events wait.")
+    flush_events: int = Field(20_000, ge=1, description="A flush starts early at this many events.")
     pending_events: int = Field(60_000, ge=1, description="Consuming pauses when this many events wait for the store.")
     pending_bytes: int = Field(128 * 2**20, ge=1, description="Or when so many bytes of events wait.")
     poll_records: int = Field(4_000, ge=1, description="Most records handed over by one poll.")
@@ -68,6 +68,11 @@ class Settings(BaseSettings):
     settle_idle: float = Field(60.0, description="A trace settles this long after its last event, root or not.")
     resident_traces: int = Field(200_000, ge=1, description="Traces kept in memory; settled ones leave first.")
     resident_bytes: int = Field(512 * 2**20, ge=1, description="Bytes of events kept in memory (approximately).")
+
+    # Evaluation
+    first_rule_sampling: float = Field(
+        0.1, ge=0, le=1, description="Share of traces that a new project's rule `has_output` looks at; 0 makes no rule."
+    )
 
     @cached_property
     def events_topic(self) -> str:

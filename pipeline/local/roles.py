@@ -12,7 +12,8 @@ from pipeline.local.probes import BrokerAnswers, FileAppears, HttpAnswers
 from pipeline.local.role import Role
 from pipeline.local.stack import variable_of
 
-_PROGRAM = (sys.executable, "-m", "pipeline")
+_PYTHON = (sys.executable, "-P", "-m")  # -P: a folder `pipeline` in the current directory is not ours
+_PROGRAM = (*_PYTHON, "pipeline")
 STORE_GRACE = 2  # seconds that running queries get at a stop: the roles that write are gone by then
 _READY_FILE = "SPANFOLD_READY_FILE"
 
@@ -31,7 +32,7 @@ def store_role(data: Path, port: int, settings: Mapping[str, str]) -> Role:
     """ClickHouse's engine behind its HTTP protocol; a password that is set reaches it by its environment."""
     options = ("--data", str(data), "--port", str(port), "--grace", str(STORE_GRACE))
     user = ("--user", settings["clickhouse_user"]) if "clickhouse_user" in settings else ()
-    command = (sys.executable, "-m", "pipeline.local.clickhouse", *options, *user)
+    command = (*_PYTHON, "pipeline.local.clickhouse", *options, *user)
     return Role("store", command, HttpAnswers(port, "/ping"), environment(settings))
 
 

@@ -22,8 +22,8 @@ MASK = "********"
 ELSEWHERE = frozenset({"SPANFOLD_CACHE", "SPANFOLD_MAVEN_REPOSITORY", "SPANFOLD_READY_FILE"})  # read by their rooms
 CONTRADICTIONS: tuple[tuple[Callable[[Settings], bool], str], ...] = (
     (
-        lambda s: s.pending_events < s.flush_rows,
-        "SPANFOLD_PENDING_EVENTS is below SPANFOLD_FLUSH_ROWS: consuming would pause before a flush is full.",
+        lambda s: s.pending_events < s.flush_events,
+        "SPANFOLD_PENDING_EVENTS is below SPANFOLD_FLUSH_EVENTS: consuming would pause before a flush is full.",
     ),
     (
         lambda s: s.settle_idle < s.settle_quiet,

@@ -15,7 +15,7 @@ from pipeline.ops.finding import Finding
 from pipeline.ops.kafka_admin import looking
 from pipeline.store.client import connect
 from pipeline.store.migrate import read_migrations
-from pipeline.stream.topics import topic_specs
+from pipeline.ops.topics import topic_specs
 
 _TIMESTAMPS = "message.timestamp.type"
 _ARRIVAL = "LogAppendTime"

@@ -16,7 +16,7 @@ from pipeline.errors import SettingError
 from pipeline.ingest.server import listen
 from pipeline.local.kafka import LocalKafka
 from pipeline.local.ports import find_free_port
-from pipeline.stream.topics import ensure_topics
+from pipeline.ops.topics import ensure_topics
 from tests.fixtures.front_door import basic, batch, healthy, running, span, stored
 
 pytestmark = pytest.mark.stack

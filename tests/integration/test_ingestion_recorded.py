@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.config import Settings
 from pipeline.local.kafka import LocalKafka
-from pipeline.stream.topics import ensure_topics
+from pipeline.ops.topics import ensure_topics
 from tests.fixtures.front_door import healthy, running, stored
 
 pytestmark = pytest.mark.stack

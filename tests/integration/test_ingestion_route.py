@@ -16,7 +16,7 @@ from pipeline.config import Settings
 from pipeline.events import headers
 from pipeline.ingest.answers import UNKNOWN_ID
 from pipeline.local.kafka import LocalKafka
-from pipeline.stream.topics import ensure_topics
+from pipeline.ops.topics import ensure_topics
 from tests.fixtures.front_door import PROJECT, Front, basic, batch, bearer, healthy, running, span, stored
 
 pytestmark = pytest.mark.stack

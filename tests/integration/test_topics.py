@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from pipeline.config import Settings
 from pipeline.local.kafka import LocalKafka
 from pipeline.local.ports import find_free_port
-from pipeline.stream.topics import TopicError, TopicState, ensure_topics
+from pipeline.ops.topics import TopicError, TopicState, ensure_topics
 
 pytestmark = pytest.mark.stack
 

@@ -48,7 +48,7 @@ def test_a_wrong_value_is_named_with_what_was_given(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        ({"SPANFOLD_PENDING_EVENTS": "5"}, "SPANFOLD_FLUSH_ROWS"),
+        ({"SPANFOLD_PENDING_EVENTS": "5"}, "SPANFOLD_FLUSH_EVENTS"),
         ({"SPANFOLD_SETTLE_IDLE": "1"}, "SPANFOLD_SETTLE_QUIET"),
         ({"SPANFOLD_INIT_PROJECT_PUBLIC_KEY": "pk"}, "one half"),
         ({"SPANFOLD_CLICKHOUSE_URL": "localhost:8123"}, "SPANFOLD_CLICKHOUSE_URL"),

@@ -86,7 +86,7 @@ def test_up_on_a_taken_port_names_it_and_starts_nothing(tmp_path: Path) -> None:
 
 
 def test_check_config_exits_2_when_a_setting_is_wrong_and_0_when_all_are_right(tmp_path: Path) -> None:
-    wrong = spanfold("check-config", SPANFOLD_FLUSH_ROWS="many", SPANFOLD_DATA_DIR=str(tmp_path))
+    wrong = spanfold("check-config", SPANFOLD_FLUSH_EVENTS="many", SPANFOLD_DATA_DIR=str(tmp_path))
     assert wrong.returncode == 2
-    assert "wrong: SPANFOLD_FLUSH_ROWS" in wrong.stdout
+    assert "wrong: SPANFOLD_FLUSH_EVENTS" in wrong.stdout
     assert spanfold("check-config", SPANFOLD_DATA_DIR=str(tmp_path)).returncode == 0

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from pipeline.config import Settings
 from pipeline.errors import MissingPrerequisiteError, SettingError, SpanfoldError
@@ -99,12 +100,12 @@ def test_naming_a_directory_where_nothing_runs_is_an_error_that_tells_how_to_sta
 
 
 def test_wrong_settings_are_told_all_at_once_by_their_variables() -> None:
-    with pytest.raises(SettingError, match=r"SPANFOLD_HTTP_PORT: (.*)SPANFOLD_FLUSH_ROWS: "):
-        load_settings(http_port="http", flush_rows=0)
+    with pytest.raises(SettingError, match=r"SPANFOLD_HTTP_PORT: (.*)SPANFOLD_FLUSH_EVENTS: "):
+        load_settings(http_port="http", flush_events=0)
 
 
 def test_a_stack_hands_its_own_settings_to_its_roles(tmp_path: Path) -> None:
-    own = Settings(topic_prefix="mine", init_project_secret_key="sk-1")  # type: ignore[arg-type]  # pydantic converts
+    own = Settings(topic_prefix="mine", init_project_secret_key=SecretStr("sk-1"))
     fields = stack_fields(own, tmp_path, plan_ports(own, 0, None, None))
     assert (fields["topic_prefix"], fields["init_project_secret_key"]) == ("mine", "sk-1")
     assert fields["data_dir"] == str(tmp_path)

@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS {database}.observations_rows {on_cluster}
     updated_at DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)),            -- when this version was made
     row_version UInt64 CODEC(ZSTD(1)),                                   -- more events, greater version; it wins
     is_deleted UInt8,                                                    -- 1: this key no longer exists
-    expires_at DateTime('UTC') DEFAULT toDateTime('2105-12-31', 'UTC') CODEC(Delta(4), ZSTD(1)), -- 2105-12-31: kept for ever
+    expires_at DateTime('UTC') DEFAULT toDateTime('2105-12-31', 'UTC') CODEC(Delta(4), ZSTD(1)), -- i.e. for ever
 
     INDEX by_trace_id trace_id TYPE bloom_filter(0.01),
     INDEX by_observation_id observation_id TYPE bloom_filter(0.01),

@@ -12,7 +12,7 @@ from pipeline.ingest.server import initial_project
 from pipeline.local.project import ProjectKeys, read_project, write_project
 from pipeline.registry import Registry, open_registry
 from pipeline.store.migrate import migrate
-from pipeline.stream.topics import TopicState, ensure_topics
+from pipeline.ops.topics import TopicState, ensure_topics
 
 
 def prepare(settings: Settings) -> ProjectKeys:
@@ -27,6 +27,7 @@ def prepare_project(settings: Settings) -> ProjectKeys:
     registry = open_registry(settings.registry)
     try:
         project, key = registry.ensure_initial_project(initial_project(settings))
+        _ensure_first_rule(registry, project.id, settings.first_rule_sampling)
         remembered = read_project(settings.data_dir)
         if key is None and remembered and _is_valid(registry, remembered, project.id):
             return remembered
@@ -52,6 +53,12 @@ def describe_topics(states: list[TopicState]) -> str:
         lines.append(f"{'made' if state.created else 'found'} {state.name} with {state.partitions} partitions")
         lines += [f"  warning: {state.warning}"] if state.warning else []
     return "\n".join(lines)
+
+
+def _ensure_first_rule(registry: Registry, project_id: str, share: float) -> None:
+    """A project without any rule gets one, so that evaluation is seen to work; switch it off to have none."""
+    if share > 0 and not registry.rules(project_id):
+        registry.add_rule(project_id, "has_output", "output_empty", sampling_rate=share)
 
 
 def _is_valid(registry: Registry, keys: ProjectKeys, project_id: str) -> bool:
