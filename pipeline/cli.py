@@ -96,7 +96,7 @@ def demo(
 
     Examples: `spanfold demo`, `spanfold demo --keep --port 3000`
     """
-    from pipeline.local.demo import run_demo
+    from pipeline.demo import run_demo
 
     raise typer.Exit(run_demo(keep=keep, port=port or 0))
 
@@ -154,8 +154,8 @@ def topics(data: Data = None) -> None:
     Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 SPANFOLD_TOPIC_PARTITIONS=16 spanfold topics`
     """
     from pipeline.local.stack import find_settings
-    from pipeline.prepare import describe_topics
     from pipeline.ops.topics import ensure_topics
+    from pipeline.prepare import describe_topics
 
     print(describe_topics(asyncio.run(ensure_topics(find_settings(data)))))
 

@@ -55,7 +55,9 @@ class Settings(BaseSettings):
     http_port: int = Field(3000, ge=0, le=65535, description="Port of the front door.")
     max_body_bytes: int = Field(4_500_000, description="Largest request body of the batch endpoint.")
     max_event_bytes: int = Field(4_500_000, description="Largest single event, on every route.")
-    produce_timeout: float = Field(10.0, gt=0, description="Seconds a request waits for Kafka before it is answered 503.")
+    produce_timeout: float = Field(
+        10.0, gt=0, description="Seconds a request waits for Kafka before it is answered 503."
+    )
     held_bytes: int = Field(256 * 2**20, ge=1, description="Bytes of unanswered requests held; more are answered 503.")
 
     # Stream

@@ -10,9 +10,9 @@ import asyncio
 from pipeline.config import Settings
 from pipeline.ingest.server import initial_project
 from pipeline.local.project import ProjectKeys, read_project, write_project
+from pipeline.ops.topics import TopicState, ensure_topics
 from pipeline.registry import Registry, open_registry
 from pipeline.store.migrate import migrate
-from pipeline.ops.topics import TopicState, ensure_topics
 
 
 def prepare(settings: Settings) -> ProjectKeys:

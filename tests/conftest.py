@@ -1,3 +1,3 @@
-"""Fixtures for all tests: the real broker and the real ClickHouse engine, started once per session when first asked for."""
+"""Fixtures for all tests: the real broker and ClickHouse engine, started once a session when first asked for."""
 
 pytest_plugins = ["tests.fixtures.kafka", "tests.fixtures.clickhouse", "tests.fixtures.worker"]

@@ -2,6 +2,7 @@
 
 A name that the book does not know is tried again without a provider prefix (`openai/gpt-4o`). Lookups are cached by
 name; the price of a model may depend on the date and the hour, so the last step is taken for each call.
+Names come from clients: nothing longer than MAX_NAME is looked up, and only so many names are remembered.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 from pipeline.events.model import Micros
 
 PER_MILLION = Decimal(1_000_000)
+MAX_NAME = 500  # characters; no model has a name that long
 PerToken = Callable[[str, int], Decimal | None]
 
 # Canonical usage key -> the book's price attributes, the first that the model has is used.
@@ -44,13 +46,13 @@ class PriceBook:
     """Prices of models by name and time."""
 
     def __init__(self, snapshot: DataSnapshot | None = None) -> None:
-        self._snapshot = snapshot or get_snapshot()
+        self._providers = (snapshot or get_snapshot()).providers
         self._find = lru_cache(10_000)(self._look_up)
         self._compiled: dict[int, PerToken] = {}
 
     def price(self, model: str, at: Micros) -> Price | None:
         """The price of `model` valid at `at`; None for a model the book does not know."""
-        found = self._find(model)
+        found = self._find(model) if len(model) <= MAX_NAME else None
         if found is None:
             return None
         provider, info = found
@@ -62,11 +64,12 @@ class PriceBook:
 
     def _look_up(self, model: str) -> tuple[str, ModelInfo] | None:
         prefix, slash, rest = model.partition("/")
+        snapshot = DataSnapshot(self._providers, False)  # it never forgets a name it was asked for: use it once
         for provider_id, name in ((None, model), (prefix if slash else None, rest), (None, rest.rpartition("/")[2])):
             if not name:
                 continue
             try:
-                provider, info = self._snapshot.find_provider_model(name, None, provider_id, None)
+                provider, info = snapshot.find_provider_model(name, None, provider_id, None)
             except LookupError:
                 continue
             return provider.id, info

@@ -4,7 +4,7 @@ Money is Decimal, rounded once per usage key to 12 places (half to even), and th
 parts. A cost that cannot be known is None, never 0: no model, a model without a price, or no usage.
 """
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from pipeline.cost.book import PerToken, PriceBook
 from pipeline.cost.usage import Usage, normalise
@@ -12,11 +12,12 @@ from pipeline.events.model import Fields, Micros
 from pipeline.events.priced import UNPRICED, Priced, UsageSource
 
 PLACES = Decimal("1E-12")
+_EXACT = Context(prec=76, rounding=ROUND_HALF_EVEN)  # room for any count of tokens: an absurd one must not raise
 
 
 def rounded(amount: Decimal) -> Decimal:
     """USD to 12 decimal places, half to even."""
-    return amount.quantize(PLACES, ROUND_HALF_EVEN)
+    return amount.quantize(PLACES, context=_EXACT)
 
 
 class ObservationPricer:
@@ -51,7 +52,7 @@ def _computed(usage: Usage, per_token: PerToken) -> dict[str, Decimal]:
     cost: dict[str, Decimal] = {}
     for key, count in usage.items():
         if key != "total" and (unit := per_token(key, input_tokens)) is not None:
-            cost[key] = rounded(unit * count)
+            cost[key] = rounded(_EXACT.multiply(unit, Decimal(count)))
     if cost:
         cost["total"] = sum(cost.values(), Decimal(0))
     return cost

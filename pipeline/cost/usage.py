@@ -1,9 +1,10 @@
 """Usage as clients report it, made canonical: disjoint keys that add up, plus `total`.
 
 The problem: one client's `input` includes the cached tokens, another's stands beside them. The rule: the spelling
-tells. Nested details (`prompt_tokens_details.cached_tokens`) are parts of the count they detail and are taken out of
-it; flat keys (`cache_read_input_tokens`, `input_cached_tokens`) stand beside it. Keys that no rule knows are kept as
-they are. A total that differs from the sum of the parts is kept and flagged.
+tells. Nested details (`prompt_tokens_details.cached_tokens`) and Gemini's `cached_content_token_count` are parts of the
+count they detail and are taken out of it; other flat keys (`cache_read_input_tokens`, `input_cached_tokens`) stand
+beside it. A part that is given in both ways is one count. Keys that no rule knows are kept as they are. A total that
+differs from the sum of the parts is kept and flagged.
 """
 
 from typing import NamedTuple
@@ -34,6 +35,9 @@ TOTALS = frozenset({"total", "total_tokens", "totalTokens", "total_token_count",
 
 _INPUT_PARTS = {"cached_tokens": "input_cached", "audio_tokens": "input_audio", "image_tokens": "input_image"}
 _OUTPUT_PARTS = {"reasoning_tokens": "output_reasoning", "audio_tokens": "output_audio"}
+_CACHE_WRITES = {
+    "ephemeral_5m_input_tokens": "input_cache_write_5m", "ephemeral_1h_input_tokens": "input_cache_write_1h",
+}  # fmt: skip
 
 # Where nested details stand: the prefix -> (the canonical key they are parts of, their names).
 NESTED: dict[str, tuple[str, dict[str, str]]] = {
@@ -41,6 +45,13 @@ NESTED: dict[str, tuple[str, dict[str, str]]] = {
     "input_tokens_details": ("input", _INPUT_PARTS),
     "completion_tokens_details": ("output", _OUTPUT_PARTS),
     "output_tokens_details": ("output", _OUTPUT_PARTS),
+    "cache_creation": ("input_cache_write_5m", _CACHE_WRITES),  # Anthropic: beside the flat count of both
+}
+
+# Flat spellings of parts: the name -> (the canonical key it is a part of, its own canonical key).
+INCLUDED: dict[str, tuple[str, str]] = {
+    "cached_content_token_count": ("input", "input_cached"),
+    "cachedContentTokenCount": ("input", "input_cached"),
 }
 
 
@@ -64,6 +75,9 @@ def normalise(given: Usage) -> Normalised:
             whole, names = NESTED[prefix]
             if name in names:
                 parts.setdefault(whole, {})[names[name]] = count
+        elif key in INCLUDED:
+            whole, name = INCLUDED[key]
+            parts.setdefault(whole, {})[name] = count
         else:
             name = FLAT.get(key, key)
             usage[name] = usage.get(name, 0) + count
@@ -87,4 +101,4 @@ def _take_out(usage: Usage, whole: str, details: Usage, flags: set[str]) -> None
     usage[whole] = max(rest, 0)
     for name, count in details.items():
         if count:
-            usage[name] = usage.get(name, 0) + count
+            usage[name] = max(usage.get(name, 0), count)

@@ -7,33 +7,20 @@ an update) are marked as such so that explicit values beat them whatever arrives
 400 for what is invalid) and the worker (to map the stored bytes) run this code.
 """
 
-import re
-from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, Strict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from pipeline.events import keys
+from pipeline.events.langfuse_environment import Environment
 from pipeline.events.langfuse_scores import ScoreBody, score_fields
 from pipeline.events.langfuse_usage import Cost, CostDetails, Usage, UsageDetails
 from pipeline.events.model import Event, Fields, Kind, Level
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.events.values import IdField, MetadataField, MicrosField, TextField, to_text
 
-_ENVIRONMENT = re.compile(r"[a-z0-9_-]+")
-_RESERVED_PREFIX = re.compile(r"(langfuse[-_]?)+")
-
 OBSERVATION_TYPES = ("span", "generation", "agent", "tool", "chain", "retriever", "evaluator", "embedding", "guardrail")
-
-
-@lru_cache(4096)
-def _environment(value: str) -> str:
-    """Langfuse's rule: lower case, no reserved prefix, at most 40 characters, else "default"."""
-    value = (
-        _RESERVED_PREFIX.sub("", value.lower(), count=1)[:40] if value[:8].lower() == "langfuse" else value.lower()[:40]
-    )
-    return value if _ENVIRONMENT.fullmatch(value) else "default"
 
 
 def _level(value: object) -> object:
@@ -46,7 +33,6 @@ def _parameters(value: object) -> str:
     return to_text(value)
 
 
-Environment = Annotated[str, AfterValidator(_environment)]
 Parameters = Annotated[str, BeforeValidator(_parameters)]
 ShortName = Annotated[str, Field(max_length=1000)]
 

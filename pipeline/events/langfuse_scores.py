@@ -5,6 +5,7 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
+from pipeline.events.langfuse_environment import Environment
 from pipeline.events.model import DataType, Fields, ScoreSource
 from pipeline.events.scores import subject_group, typed_value
 from pipeline.events.values import IdField, MetadataField
@@ -21,7 +22,7 @@ class _ScoreBody(TypedDict, total=False):
     dataType: DataType | None
     comment: str | None
     source: ScoreSource | None
-    environment: str | None
+    environment: Environment | None
     metadata: MetadataField | None
 
 

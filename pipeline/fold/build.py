@@ -17,6 +17,7 @@ from pipeline.fold.state import ObservationState, TraceState
 
 LEVELS = ("DEBUG", "DEFAULT", "WARNING", "ERROR")
 _RANK = {level: rank for rank, level in enumerate(LEVELS)}
+_WITH_NUMBER = (None, "NUMERIC", "BOOLEAN")  # data types of scores whose value is a number
 
 
 class Attributes(NamedTuple):
@@ -164,7 +165,11 @@ def _observation_view(id_: str, observation: ObservationState, place: Place) -> 
 
 def _score_view(id_: str, state: TraceState) -> ScoreView:
     layers = state.scores[id_]
-    return ScoreView(id_, layers.merged(), layers.latest())
+    fields = layers.merged()
+    if "value" in fields and fields.get("data_type") not in _WITH_NUMBER:
+        fields = fields.copy()  # the number is an older opinion's, the newest gave a string
+        del fields["value"]
+    return ScoreView(id_, fields, layers.latest())
 
 
 def _trace_view(state: TraceState, fields: Fields, attributes: Attributes, tree: Tree) -> TraceView:

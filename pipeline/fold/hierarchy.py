@@ -3,7 +3,7 @@
 Rules: an observation whose parent is unknown is an orphan and hangs under the root until the parent arrives. Links that
 run in a circle are cut at the smallest id, which then hangs under the root too. The root is the observation without a
 parent that starts first (smallest id on a tie); the other ones without a parent stand beside it at depth 0.
-Every walk here is a loop, so a chain of any depth is fine.
+Every walk here is a loop, and a path longer than MAX_PATH keeps its last ids, so a chain of any depth is fine.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from typing import NamedTuple
 from pipeline.events.model import Micros
 
 ZERO = Decimal(0)
+MAX_PATH = 100  # whole paths of a chain of n observations would take n * n / 2 ids
 
 
 class Node(NamedTuple):
@@ -25,7 +26,10 @@ class Node(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where an observation stands, and the sums over it and everything under it."""
+    """Where an observation stands, and the sums over it and everything under it.
+
+    `path` has the ids from the root, its own last; where `depth` is MAX_PATH or more, only the last MAX_PATH of them.
+    """
 
     depth: int
     path: tuple[str, ...]
@@ -45,7 +49,7 @@ class Tree(NamedTuple):
 
 
 def build_tree(nodes: Mapping[str, Node]) -> Tree:
-    """Place every observation. O(number of observations + length of all paths)."""
+    """Place every observation. O(number of observations + length of all paths), which is at most MAX_PATH for each."""
     tops = [id_ for id_, node in nodes.items() if not node.parent_id]
     root = min(tops, key=lambda id_: (nodes[id_].start_time, id_), default="")
     orphans = {id_ for id_, node in nodes.items() if node.parent_id and node.parent_id not in nodes}
@@ -85,14 +89,16 @@ def _cycle_cuts(nodes: Mapping[str, Node]) -> set[str]:
 def _places(
     nodes: Mapping[str, Node], children: Mapping[str, list[str]], starts: list[str], orphans: set[str], cuts: set[str]
 ) -> dict[str, Place]:
-    order: list[tuple[str, tuple[str, ...]]] = []
-    stack: list[tuple[str, tuple[str, ...]]] = [(id_, (id_,)) for id_ in starts]
+    order: list[tuple[str, int, tuple[str, ...]]] = []
+    stack: list[tuple[str, int, tuple[str, ...]]] = [(id_, 0, (id_,)) for id_ in starts]
     while stack:
-        id_, path = stack.pop()
-        order.append((id_, path))
-        stack.extend((child, (*path, child)) for child in children.get(id_, ()))
+        id_, depth, path = entry = stack.pop()
+        order.append(entry)
+        if id_ in children:
+            trunk = path[1 - MAX_PATH :]
+            stack.extend((child, depth + 1, (*trunk, child)) for child in children[id_])
     places: dict[str, Place] = {}
-    for id_, path in reversed(order):  # children before their parents
+    for id_, depth, path in reversed(order):  # children before their parents
         node, below = nodes[id_], children.get(id_, ())
         cost, tokens = node.cost, node.tokens
         for child in below:
@@ -100,5 +106,5 @@ def _places(
             tokens += place.subtree_tokens
             if place.subtree_cost is not None:
                 cost = (cost or ZERO) + place.subtree_cost
-        places[id_] = Place(len(path) - 1, path, len(below), cost, tokens, id_ in orphans, id_ in cuts)
+        places[id_] = Place(depth, path, len(below), cost, tokens, id_ in orphans, id_ in cuts)
     return places

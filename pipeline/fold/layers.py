@@ -10,7 +10,7 @@ from bisect import insort
 from typing import Any, cast
 
 from pipeline.events.model import Fields, Micros
-from pipeline.fold.metadata import deep_merge, live_part
+from pipeline.fold.metadata import lay_over, lay_under, live_part, without_nulls
 
 Stamp = tuple[Micros, str, bytes]
 Layer = tuple[Stamp, Fields]
@@ -25,19 +25,22 @@ def _stamp(layer: Layer) -> Stamp:
 class Layers:
     """The opinions about one entity. `add` each distinct event once; `merged` at any time."""
 
-    __slots__ = ("_layers",)
+    __slots__ = ("_compact_above", "_layers")
 
     def __init__(self) -> None:
         self._layers: list[Layer] = []
+        self._compact_above = COMPACT_ABOVE
 
     def add(self, stamp: Stamp, fields: Fields) -> None:
         """Take in what one event said; its place is given by its stamp, not by the call."""
         layers = self._layers
+        if "metadata" in fields and (metadata := without_nulls(fields["metadata"])) is not fields["metadata"]:
+            fields = {**fields, "metadata": metadata}
         if not layers or layers[-1][0] < stamp:
             layers.append((stamp, fields))
         else:
             insort(layers, (stamp, fields), key=_stamp)
-        if len(layers) > COMPACT_ABOVE:
+        if len(layers) > self._compact_above:
             self._compact()
 
     def merged(self) -> Fields:
@@ -46,13 +49,18 @@ class Layers:
         if len(layers) == 1:
             return layers[0][1]
         merged: dict[str, Any] = {}
+        metadata: dict[str, Any] = {}
+        tags: list[str] = []
         for _, fields in layers:
-            metadata, tags = merged.get("metadata"), merged.get("tags")
             merged.update(fields)
-            if metadata is not None and "metadata" in fields:
-                merged["metadata"] = deep_merge(metadata, fields["metadata"])
-            if tags is not None and "tags" in fields:
-                merged["tags"] = tags + fields["tags"]
+            if "metadata" in fields:
+                lay_over(metadata, fields["metadata"])
+            if "tags" in fields:
+                tags += fields["tags"]
+        if "metadata" in merged:
+            merged["metadata"] = metadata
+        if "tags" in merged:
+            merged["tags"] = tags
         return cast(Fields, merged)
 
     def latest(self) -> Micros:
@@ -70,6 +78,7 @@ class Layers:
                 kept.append((stamp, cast(Fields, live)))
         kept.reverse()
         self._layers = kept
+        self._compact_above = max(COMPACT_ABOVE, 2 * len(kept))
 
 
 def _visible(fields: dict[str, Any], seen: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -92,8 +101,8 @@ def _visible(fields: dict[str, Any], seen: dict[str, Any]) -> list[tuple[str, An
 def _note(seen: dict[str, Any], live: dict[str, Any]) -> None:
     for key, value in live.items():
         if key == "metadata":
-            seen[key] = deep_merge(value, seen.get(key, {}))
+            lay_under(seen.setdefault(key, {}), value)
         elif key == "tags":
-            seen[key] = {*seen.get(key, ()), *value}
+            seen.setdefault(key, set()).update(value)
         else:
             seen[key] = True

@@ -1,6 +1,8 @@
 """Deep merge of metadata: each leaf belongs to its last writer; a list is a leaf; null and an empty map add nothing.
 
-A write at a path overrides older writes above and below it, so applying documents oldest first gives the result.
+A write at a path overrides older writes above and below it, so laying documents over each other, oldest first, gives
+the result. Null is no opinion and leaves with `without_nulls` before anything is merged. A target is changed in place
+and shares no map with what was merged into it, so a merge costs what the new document holds, not what the target holds.
 """
 
 from typing import Any
@@ -8,19 +10,36 @@ from typing import Any
 Json = dict[str, Any]
 
 
-def deep_merge(older: Json, newer: Json) -> Json:
-    """`newer` laid over `older`; neither is changed."""
-    merged = dict(older)
+def without_nulls(document: Json) -> Json:
+    """The document with no null in it but inside lists, which are leaves; the document itself where it has none."""
+    if not _has_null(document):
+        return document
+    return {
+        key: without_nulls(value) if isinstance(value, dict) else value
+        for key, value in document.items()
+        if value is not None
+    }
+
+
+def lay_over(target: Json, newer: Json) -> None:
+    """Change `target` to what it is under `newer`."""
     for key, value in newer.items():
-        if key not in merged:
-            merged[key] = value
-        elif isinstance(value, dict):
-            before = merged[key]
-            if value:
-                merged[key] = deep_merge(before, value) if isinstance(before, dict) else value
-        elif value is not None:
-            merged[key] = value
-    return merged
+        if not isinstance(value, dict):
+            target[key] = value
+        elif isinstance(before := target.get(key), dict):
+            lay_over(before, value)
+        elif value or key not in target:
+            target[key] = _copied(value)
+
+
+def lay_under(target: Json, older: Json) -> None:
+    """Change `target` to what it is over `older`."""
+    for key, value in older.items():
+        over = target.get(key)
+        if over is None or over == {}:
+            target[key] = _copied(value) if isinstance(value, dict) else value
+        elif isinstance(over, dict) and isinstance(value, dict):
+            lay_under(over, value)
 
 
 def live_part(older: Json, newer: Json) -> Json:
@@ -30,11 +49,20 @@ def live_part(older: Json, newer: Json) -> Json:
     """
     live: Json = {}
     for key, value in older.items():
-        over = newer.get(key)
-        if over is None or over == {}:
+        if key not in newer:
             live[key] = value
-        elif isinstance(over, dict):
+            continue
+        over = newer[key]
+        if isinstance(over, dict):
             rest = live_part(value, over) if isinstance(value, dict) else value
             if rest != {}:
                 live[key] = rest
     return live
+
+
+def _has_null(document: Json) -> bool:
+    return any(value is None or (isinstance(value, dict) and _has_null(value)) for value in document.values())
+
+
+def _copied(document: Json) -> Json:
+    return {key: _copied(value) if isinstance(value, dict) else value for key, value in document.items()}

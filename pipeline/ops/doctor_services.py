@@ -13,9 +13,9 @@ from pipeline.config import Settings
 from pipeline.errors import SpanfoldError
 from pipeline.ops.finding import Finding
 from pipeline.ops.kafka_admin import looking
+from pipeline.ops.topics import topic_specs
 from pipeline.store.client import connect
 from pipeline.store.migrate import read_migrations
-from pipeline.ops.topics import topic_specs
 
 _TIMESTAMPS = "message.timestamp.type"
 _ARRIVAL = "LogAppendTime"

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.events.keys import is_trace
+import orjson
+
 from pipeline.events.model import Fields, Micros
-from pipeline.events.values import to_text
 from pipeline.fold.build import Built, ObservationView, ScoreView, TraceView
 from pipeline.fold.state import TraceState
 from pipeline.store.rows import ObservationRow, ScoreRow, TraceRow
@@ -124,7 +124,7 @@ def _score_row(state: TraceState, view: ScoreView, now: Micros) -> ScoreRow:
     return ScoreRow(
         project_id=state.project_id,
         score_id=view.score_id,
-        trace_id=state.trace_id if is_trace(state.trace_id) else "",
+        trace_id="" if fields.get("session_id") or fields.get("dataset_run_id") else state.trace_id,
         observation_id=fields.get("observation_id", ""),
         session_id=fields.get("session_id", ""),
         dataset_run_id=fields.get("dataset_run_id", ""),
@@ -150,5 +150,9 @@ def _span_ms(start: Micros, end: Micros | None) -> float | None:
 
 
 def _text_map(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Top-level keys with their values as text, in the order of the keys; null says nothing."""
-    return {key: to_text(metadata[key]) for key in sorted(metadata) if metadata[key] is not None}
+    """Top-level keys with their values as text; keys are sorted at every level: no order of arrival shows."""
+    return {key: _sorted_text(metadata[key]) for key in sorted(metadata) if metadata[key] is not None}
+
+
+def _sorted_text(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

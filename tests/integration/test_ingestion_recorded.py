@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from pipeline.config import Settings
+from pipeline.demo import recorded
 from pipeline.local.kafka import LocalKafka
 from pipeline.ops.topics import ensure_topics
 from tests.fixtures.front_door import healthy, running, stored
@@ -14,6 +15,7 @@ from tests.fixtures.front_door import healthy, running, stored
 pytestmark = pytest.mark.stack
 
 RECORDED = Path(__file__).parents[1] / "recorded"
+FOLDERS = {"2.60.10": recorded.FOLDER, "4.18.0": RECORDED / "langfuse-python-4.18.0"}
 
 
 class Item(msgspec.Struct):
@@ -29,13 +31,13 @@ class Batch(msgspec.Struct):
     batch: list[msgspec.Raw]
 
 
-@pytest.mark.parametrize("client", ["langfuse-python-2.60.10", "langfuse-python-4.18.0"])
+@pytest.mark.parametrize("client", FOLDERS)
 async def test_recorded_batches_are_accepted_whole(
     kafka: LocalKafka, topic_prefix: str, tmp_path: Path, client: str
 ) -> None:
     connection = {"kafka_bootstrap": kafka.bootstrap, "topic_prefix": topic_prefix}
     await ensure_topics(Settings(kafka_bootstrap=kafka.bootstrap, topic_prefix=topic_prefix))
-    bodies = [path.read_bytes() for path in sorted((RECORDED / client).glob("*.json"))]
+    bodies = [path.read_bytes() for path in sorted(FOLDERS[client].glob("*.json"))]
     assert bodies
     sent: Counter[bytes] = Counter()
     async with running(tmp_path, **connection) as front:

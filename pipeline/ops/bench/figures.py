@@ -1,0 +1,60 @@
+"""What a measured process says about its CPU time, and what that makes per event."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from pipeline.errors import SpanfoldError
+
+STAGES = ("framework", "decode", "read_back", "fold", "build", "rows", "store")
+MEANING = {
+    "framework": "Kafka's client, Faust, commits, the loop itself",
+    "decode": "bytes to events, validated",
+    "read_back": "which traces of a chunk may be in the archive",
+    "fold": "events into open traces, archive rows",
+    "build": "merge, price, tree, totals, settling",
+    "rows": "rows as the tables want them",
+    "store": "encode, compress, send (threads beside the loop)",
+}
+_MICRO = 1e6
+
+
+class BenchError(SpanfoldError):
+    """A benchmark could not be finished; there is no figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU of one run in µs per event, user and system time, from the process being ready to its last commit."""
+
+    total: float
+    stages: Mapping[str, float]
+
+
+def read_cost(path: Path, events: int) -> Cost:
+    """From the file that the process wrote when it stopped (its form: pipeline/stream/stages.py). Raises BenchError."""
+    try:
+        said = json.loads(path.read_text())
+        process, loop = (said["flushed"][clock] - said["ready"][clock] for clock in ("process", "loop"))
+        timed: dict[str, float] = said["stages"]
+    except (OSError, ValueError, KeyError) as error:
+        raise BenchError(
+            f"{path.name}, where the measured process leaves its figures, cannot be read: {error!r}.",
+            remedy="Its log is shown with `spanfold bench --keep`.",
+        ) from error
+    stages = {**timed, "framework": loop - sum(timed.values()), "store": process - loop}
+    per_event = {name: seconds * _MICRO / events for name, seconds in stages.items()}
+    return Cost(process * _MICRO / events, {name: per_event[name] for name in STAGES if name in per_event})
+
+
+def middle(costs: list[Cost]) -> Cost:
+    """The run whose total is the median (the lower one of two): its stages add up, those of a mean would be nobody's."""
+    return sorted(costs, key=lambda cost: cost.total)[(len(costs) - 1) // 2]
+
+
+def spread(costs: list[Cost]) -> tuple[float, float, float]:
+    """Smallest, median, largest total."""
+    totals = [cost.total for cost in costs]
+    return min(totals), median(totals), max(totals)
