@@ -65,10 +65,10 @@ $(STAMPS)/uv-$(UV_VERSION): | $(STAMPS)/python
 			"Check the network and pip's settings (pip config list), then run make again." >&2; exit 1; }
 	@touch $@
 
-# --inexact: uv and pip themselves live in .venv and are not in the lock.
+# --inexact: uv and pip themselves live in .venv and are not in the lock. Compiled now, processes start faster later.
 $(STAMPS)/packages: pyproject.toml uv.lock | $(STAMPS)/uv-$(UV_VERSION)
 	@echo "Installing what uv.lock says into .venv (a few minutes the first time)."
-	@UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --frozen --inexact || { \
+	@UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --frozen --inexact --compile-bytecode || { \
 		echo "uv could not install what uv.lock says (see above). Check the network, then run make again." >&2; exit 1; }
 	@touch $@
 

@@ -1,4 +1,5 @@
-"""The price book: which price a model has at a time. The base is the package genai-prices, bundled data, no network.
+"""The price book: which price a model has at a time. The base is the package genai-prices, bundled data, no network;
+prices from before its time are in history.py.
 
 A name that the book does not know is tried again without a provider prefix (`openai/gpt-4o`). Lookups are cached by
 name; the price of a model may depend on the date and the hour, so the last step is taken for each call.
@@ -14,9 +15,11 @@ from typing import NamedTuple
 from genai_prices.data_snapshot import DataSnapshot, get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
+from pipeline.cost.history import EARLIER
 from pipeline.events.model import Micros
 
 PER_MILLION = Decimal(1_000_000)
+BASE = "genai-prices"
 MAX_NAME = 500  # characters; no model has a name that long
 PerToken = Callable[[str, int], Decimal | None]
 
@@ -56,11 +59,11 @@ class PriceBook:
         if found is None:
             return None
         provider, info = found
-        version, prices = _valid(info, at)
+        book, version, prices = _valid(provider, info, at)
         per_token = self._compiled.get(id(prices))
         if per_token is None:
             per_token = self._compiled[id(prices)] = _compile(prices)
-        return Price(f"genai-prices:{provider}/{info.id}#{version}", info.id, per_token)
+        return Price(f"{book}:{provider}/{info.id}#{version}", info.id, per_token)
 
     def _look_up(self, model: str) -> tuple[str, ModelInfo] | None:
         prefix, slash, rest = model.partition("/")
@@ -76,16 +79,22 @@ class PriceBook:
         return None
 
 
-def _valid(info: ModelInfo, at: Micros) -> tuple[int, ModelPrice]:
-    """The price that holds at a time, with its number in the model's list: later entries come first."""
-    if isinstance(info.prices, ModelPrice):
-        return 0, info.prices
+def _valid(provider: str, info: ModelInfo, at: Micros) -> tuple[str, int, ModelPrice]:
+    """The price that holds at a time, with its book and its number in the model's list: later entries come first."""
+    earlier = EARLIER.get((provider, info.id), ())
+    if isinstance(info.prices, ModelPrice) and not earlier:
+        return BASE, 0, info.prices
     when = datetime.fromtimestamp(at / 1_000_000, UTC)
+    for number, (until, prices) in enumerate(earlier):
+        if when.date() < until:
+            return "history", number, prices
+    if isinstance(info.prices, ModelPrice):
+        return BASE, 0, info.prices
     for number in range(len(info.prices) - 1, -1, -1):
         constraint = info.prices[number].constraint
         if constraint is None or constraint.active(when):
-            return number, info.prices[number].prices
-    return 0, info.prices[0].prices
+            return BASE, number, info.prices[number].prices
+    return BASE, 0, info.prices[0].prices
 
 
 def _compile(prices: ModelPrice) -> PerToken:

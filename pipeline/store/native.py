@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from clickhouse_connect.datatypes.base import ClickHouseType
 from clickhouse_connect.datatypes.container import Map
 from clickhouse_connect.datatypes.registry import get_from_name
+from clickhouse_connect.driver import options
 from clickhouse_connect.driver.common import write_leb128
 from clickhouse_connect.driver.exceptions import Error as DriverError
 from clickhouse_connect.driver.insert import InsertContext
@@ -25,6 +26,7 @@ from clickhouse_connect.driver.insert import InsertContext
 from pipeline.errors import SpanfoldError
 from pipeline.store.tables import Table
 
+_ = options.np  # looked for at the first number that is written, 0.3 s; now, because the first flush must not wait
 _VALUE_ERRORS = (DriverError, TypeError, ValueError, AttributeError, ArithmeticError, struct.error)
 _WIDE = Context(prec=76, rounding=ROUND_HALF_EVEN)  # more digits than any Decimal column has
 _PLACES = 12

@@ -4,13 +4,13 @@ Nothing here waits for the store but the read-back of cold traces, one query per
 becomes a dead letter and its neighbours go on.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
 
 from pipeline.events import headers
-from pipeline.events.decode import decode_record, header
+from pipeline.events.decode import decode_record
 from pipeline.events.keys import event_identity, trace_hash
 from pipeline.events.model import Event, Kind, Micros, Record
 from pipeline.events.reasons import DecodeError, Reason
@@ -52,9 +52,8 @@ class Intake:
         target = batch()
         target.dead.extend(dead)
         with self._stages.stage("fold"):
-            for record, events in decoded:
-                for position, event in enumerate(events):
-                    self._fold(target, partition, record, position, event, count)
+            for key in self._fold(target, partition, decoded, count):
+                partition.touched(key)
         target.chunks.append((chunk, count))
         target.events += count.events
         target.bytes += sum(len(record.value or b"") for record in chunk.records)
@@ -73,27 +72,30 @@ class Intake:
         count.rejected = len(dead)
         return decoded, dead
 
-    def _fold(
-        self, batch: Batch, partition: Partition, record: Record, position: int, event: Event, count: ChunkCount
-    ) -> None:
-        key, value = record.key or b"", record.value or b""
-        state = partition.traces.get(key)
-        if state is None:
-            state = partition.create(key, event.project_id, event.trace_id, record.timestamp)
-        identity = event_identity(event.event_id, value)
-        size = len(value) if position == 0 else 0
-        seen = state.add(event, identity, record.offset, size)
-        count.events += 1
-        if seen is Seen.DUPLICATE:
-            count.duplicate += 1
-            return
-        count.new += 1
-        batch.dirty[key] = (partition, state)
-        if event.kind is not Kind.SCORE or not partition.is_settled(key):
-            partition.touched(key)  # a score alone does not open a settled trace again
-        if seen is Seen.NEW:
-            partition.size += size
-            batch.archive.append(_archived(state, record, position, event, identity))
+    def _fold(self, batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> Iterable[bytes]:
+        """Fold a chunk's events; the keys of the traces that are open now, in order of their first event."""
+        touched: dict[bytes, None] = {}
+        for record, events in decoded:
+            key, value = record.key or b"", record.value or b""
+            for position, event in enumerate(events):
+                state = partition.traces.get(key)
+                if state is None:
+                    state = partition.create(key, event.project_id, event.trace_id, record.timestamp)
+                identity = event_identity(event.event_id, value)
+                size = len(value) if position == 0 else 0
+                seen = state.add(event, identity, record.offset, size)
+                if seen is Seen.DUPLICATE:
+                    count.duplicate += 1
+                    continue
+                count.new += 1
+                batch.dirty[key] = (partition, state)
+                if event.kind is not Kind.SCORE or not partition.is_settled(key):
+                    touched[key] = None  # a score alone does not open a settled trace again
+                if seen is Seen.NEW:
+                    partition.size += size
+                    batch.archive.append(_archived(state, record, position, event, identity))
+        count.events = count.new + count.duplicate
+        return touched
 
 
 def _cold(partition: Partition, decoded: list[Decoded]) -> list[tuple[str, str]]:
@@ -108,7 +110,8 @@ def _cold(partition: Partition, decoded: list[Decoded]) -> list[tuple[str, str]]
 
 
 def _archived(state: TraceState, record: Record, position: int, event: Event, identity: bytes) -> RawEventRow:
-    received = header(record, headers.RECEIVED_AT) or b""
+    named = dict(reversed(record.headers))  # of a name that comes twice the first counts
+    received = named.get(headers.RECEIVED_AT) or b""
     return RawEventRow(
         project_id=event.project_id,
         trace_id=event.trace_id,
@@ -117,9 +120,9 @@ def _archived(state: TraceState, record: Record, position: int, event: Event, id
         identity=identity,
         kind=event.kind.value,
         entity_id=event.entity_id,
-        content_type=(header(record, headers.CONTENT_TYPE) or b"").decode(errors="replace"),
+        content_type=(named.get(headers.CONTENT_TYPE) or b"").decode(errors="replace"),
         value=record.value or b"",
-        receiver=(header(record, headers.RECEIVER) or b"kafka").decode(errors="replace"),
+        receiver=(named.get(headers.RECEIVER) or b"kafka").decode(errors="replace"),
         received_at=int(received) if received.isdigit() and len(received) < 17 else record.timestamp,
         topic=record.topic,
         partition=record.partition,

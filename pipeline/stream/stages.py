@@ -5,11 +5,14 @@ Rule: a stage is timed as a whole, over all records of a chunk or all traces of 
 wait. Everything happens in the loop's thread but the store's encoding and sending; so what the process used beyond
 the loop's thread is the store's, and what the thread used beyond the stages is the framework's.
 Off unless SPANFOLD_PROFILE_STAGES names a file; then a stage costs one shared context manager that does nothing.
-The file is JSON, CPU seconds: `stages` by name, and `ready` and `flushed` with `process` and `loop` at these moments.
+The file is JSON, CPU seconds: `stages` by name, and `ready` and `flushed` with `process` and `loop` at these moments;
+`peak_bytes` is the most memory that the process ever held.
 """
 
 import json
 import os
+import resource
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -18,7 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 PROFILE_STAGES = "SPANFOLD_PROFILE_STAGES"
-Stage = Literal["decode", "read_back", "fold", "build", "rows"]
+Stage = Literal["decode", "fold", "build", "rows"]
 
 _NOTHING = nullcontext()
 
@@ -46,17 +49,25 @@ class Stages:
     def write(self) -> None:
         """Write the file, when there is one to write."""
         if self._path is not None:
-            self._path.write_text(json.dumps({**self._marks, "stages": self._seconds}))
+            self._path.write_text(json.dumps({**self._marks, "stages": self._seconds, "peak_bytes": peak_bytes()}))
 
     @contextmanager
     def _timed(self, name: Stage) -> Iterator[None]:
         began = time.thread_time()
-        yield
-        self._seconds[name] += time.thread_time() - began
+        try:
+            yield
+        finally:
+            self._seconds[name] += time.thread_time() - began
 
     def _mark(self, name: str) -> None:
         if self._path is not None:
             self._marks[name] = {"process": time.process_time(), "loop": time.thread_time()}
+
+
+def peak_bytes() -> int:
+    """The most memory this process ever held (resident set)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def stages_from_environment() -> Stages:

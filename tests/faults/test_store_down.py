@@ -1,6 +1,6 @@
 """ClickHouse dies by SIGKILL under load and comes back: nothing is lost or counted twice, no worker restarts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.fixtures.captures import produce
 from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.traffic import create_update_traffic
 from tests.fixtures.views import stored_ranges, wait_until_stored
-from tests.fixtures.worker import Stack, new_stack
+from tests.fixtures.worker import Stack, WorkerProcess, new_stack
 
 pytestmark = pytest.mark.stack
 
@@ -49,12 +49,19 @@ def test_store_killed_under_load_loses_nothing(store: ClickHouseProcess, stack: 
     assert worker.stop() == 0
 
 
-def test_worker_stops_in_time_while_the_store_is_down(store: ClickHouseProcess, stack: Stack) -> None:
+@pytest.mark.parametrize("end", [WorkerProcess.stop, WorkerProcess.kill])
+def test_what_waits_for_the_store_when_a_worker_ends_is_not_committed(
+    store: ClickHouseProcess, stack: Stack, end: Callable[[WorkerProcess], int | None]
+) -> None:
+    """I2: a worker that stops in order, within its deadline, or dies, while its flush waits for the store."""
     records = list(create_update_traffic(EVENTS // 10))
     worker = stack.worker("first")
+    produce(stack.settings, records[:500])
+    wait_until_stored(stack, 500)
     store.kill()
-    produce(stack.settings, records)
-    assert worker.stop() == 0
+    produce(stack.settings, records[500:])
+    worker.wait_for_log("store_unavailable")
+    assert not end(worker), "the exit code of an orderly stop is 0"
     store.start()
     stack.worker("second")
     wait_until_stored(stack, len(records))

@@ -8,11 +8,9 @@ from statistics import median
 
 from pipeline.errors import SpanfoldError
 
-STAGES = ("framework", "decode", "read_back", "fold", "build", "rows", "store")
-MEANING = {
-    "framework": "Kafka's client, Faust, commits, the loop itself",
+MEANING = {  # of the stages, in the order of the data
+    "framework": "Kafka's client, Faust, the loop, everything else",
     "decode": "bytes to events, validated",
-    "read_back": "which traces of a chunk may be in the archive",
     "fold": "events into open traces, archive rows",
     "build": "merge, price, tree, totals, settling",
     "rows": "rows as the tables want them",
@@ -31,6 +29,7 @@ class Cost:
 
     total: float
     stages: Mapping[str, float]
+    peak_bytes: int  # of memory, start included
 
 
 def read_cost(path: Path, events: int) -> Cost:
@@ -39,6 +38,7 @@ def read_cost(path: Path, events: int) -> Cost:
         said = json.loads(path.read_text())
         process, loop = (said["flushed"][clock] - said["ready"][clock] for clock in ("process", "loop"))
         timed: dict[str, float] = said["stages"]
+        peak = int(said["peak_bytes"])
     except (OSError, ValueError, KeyError) as error:
         raise BenchError(
             f"{path.name}, where the measured process leaves its figures, cannot be read: {error!r}.",
@@ -46,11 +46,11 @@ def read_cost(path: Path, events: int) -> Cost:
         ) from error
     stages = {**timed, "framework": loop - sum(timed.values()), "store": process - loop}
     per_event = {name: seconds * _MICRO / events for name, seconds in stages.items()}
-    return Cost(process * _MICRO / events, {name: per_event[name] for name in STAGES if name in per_event})
+    return Cost(process * _MICRO / events, {name: per_event[name] for name in MEANING if name in per_event}, peak)
 
 
 def middle(costs: list[Cost]) -> Cost:
-    """The run whose total is the median (the lower one of two): its stages add up, those of a mean would be nobody's."""
+    """The run whose total is the median (the lower of two): its stages add up."""
     return sorted(costs, key=lambda cost: cost.total)[(len(costs) - 1) // 2]
 
 

@@ -91,4 +91,4 @@ async def _until(client: Client, stored: Stored, events: int, seen: Seen) -> Non
 
 
 def _number(client: Client, query: str) -> int:
-    return int(client.query(query).first_row[0])
+    return int(client.query(query).result_rows[0][0])

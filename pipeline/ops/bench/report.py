@@ -33,6 +33,7 @@ class Measured:
             "worker_cpu_us_per_event_min": round(smallest, 2),
             "worker_cpu_us_per_event_max": round(largest, 2),
             "events_per_cpu_second": round(1e6 / median),
+            "peak_memory_mib": round(max(run.peak_bytes for run in self.runs) / 2**20),
             "events": self.events,
             "event_bytes": round(self.event_bytes),
             "open_traces": self.open_traces,
@@ -75,6 +76,7 @@ def _comparison(measured: Measured, figures: dict[str, Any]) -> list[str]:
         f"{measured.open_traces:,} traces in flight; {len(measured.runs)} runs: "
         f"{figures['worker_cpu_us_per_event_min']} to {figures['worker_cpu_us_per_event_max']} µs, median {median} µs",
         f"{figures['events_per_cpu_second']:,} events per second and core; the goal is {1e6 / GOAL:,.0f} ({GOAL:g} µs)",
+        f"{figures['peak_memory_mib']} MiB of memory at the most",
     ]
     if measured.plain:
         lines.append(

@@ -8,7 +8,8 @@ of many users do; with 1 each trace comes as a whole, which is the cheapest that
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import count, islice
+from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -45,44 +46,49 @@ def whole_traces(events: int) -> int:
 
 def traffic(events: int, open_traces: int = 1) -> Iterator[Outgoing]:
     """`whole_traces(events)` records; `open_traces` traces take turns event by event."""
-    words = _Words()
     numbers = iter(range(whole_traces(events) // EVENTS_PER_TRACE))
     while some := list(islice(numbers, open_traces)):
-        for turn in zip(*(_trace(number, words) for number in some), strict=True):
+        for turn in zip(*(_trace(number) for number in some), strict=True):
             yield from turn
 
 
-class _Words:
-    """Text that looks like text to a compressor."""
-
-    def __init__(self) -> None:
-        rng = random.Random(1)  # noqa: S311 - the same text at every run
-        lexicon = ["".join(rng.choices("etaoinshrdlu", k=rng.randrange(2, 10))) for _ in range(2_000)]
-        self._text = " ".join(rng.choices(lexicon, k=50_000))
-        self._places = count(1, 7_919)
-
-    def take(self, length: int) -> str:
-        """The next `length` characters."""
-        at = next(self._places) % (len(self._text) - length)
-        return self._text[at : at + length]
+@lru_cache
+def _words() -> str:
+    """Text that looks like text to a compressor, the same at every run."""
+    rng = random.Random(1)  # noqa: S311 - no secret
+    lexicon = ["".join(rng.choices("etaoinshrdlu", k=rng.randrange(2, 10))) for _ in range(2_000)]
+    return " ".join(rng.choices(lexicon, k=50_000))
 
 
-def _trace(number: int, words: _Words) -> Iterator[Outgoing]:
+def _text(number: int, place: int) -> str:
+    """The text at a place of a trace."""
+    words = _words()
+    at = (number * EVENTS_PER_TRACE + place) * 7_919 % (len(words) - _TEXT)
+    return words[at : at + _TEXT]
+
+
+def _trace(number: int) -> Iterator[Outgoing]:
     trace_id = derived_id("bench", str(number))
     key = record_key(PROJECT, trace_id)
     body = {
         "id": trace_id, "timestamp": _at(0), "name": "agent-run", "userId": f"user-{number % 1_000}",
         "sessionId": f"session-{number // 4}", "tags": ["bench", "agent"], "release": "1.4.2",
         "environment": "production", "metadata": {"region": "eu", "tier": number % 3},
-        "input": {"question": words.take(_TEXT)},
+        "input": {"question": _text(number, 0)},
     }  # fmt: skip
     yield _record(key, f"{trace_id}-t", "trace-create", 0, body)
     ids = [f"{trace_id[:16]}-{step}" for step in range(OBSERVATIONS)]
     for step, id_ in enumerate(ids):
         parent = ids[(step - 1) // 2] if step else None
-        yield _record(key, f"{id_}-c", f"{_type(step)}-create", step, _create(trace_id, id_, parent, step, words))
+        yield _record(
+            key,
+            f"{id_}-c",
+            f"{_type(step)}-create",
+            step,
+            _create(trace_id, id_, parent, step, _text(number, 1 + step)),
+        )
     for step, id_ in reversed(list(enumerate(ids))):
-        body = _update(trace_id, id_, step, words)
+        body = _update(trace_id, id_, step, _text(number, 1 + OBSERVATIONS + step))
         yield _record(key, f"{id_}-u", f"{_type(step)}-update", 20 - step, body)
 
 
@@ -90,22 +96,22 @@ def _type(step: int) -> str:
     return "generation" if step else "span"
 
 
-def _create(trace_id: str, id_: str, parent: str | None, step: int, words: _Words) -> dict[str, Any]:
+def _create(trace_id: str, id_: str, parent: str | None, step: int, text: str) -> dict[str, Any]:
     body: dict[str, Any] = {
         "id": id_, "traceId": trace_id, "parentObservationId": parent, "name": f"step-{step}", "startTime": _at(step),
         "environment": "production", "level": "DEFAULT", "metadata": {"attempt": 1, "node": f"node-{step}"},
     }  # fmt: skip
     if step:
         body |= {"model": "gpt-4o", "modelParameters": {"temperature": 0.2, "max_tokens": 800}}
-    return body | {"input": [{"role": "user", "content": words.take(_TEXT)}]}
+    return body | {"input": [{"role": "user", "content": text}]}
 
 
-def _update(trace_id: str, id_: str, step: int, words: _Words) -> dict[str, Any]:
+def _update(trace_id: str, id_: str, step: int, text: str) -> dict[str, Any]:
     body: dict[str, Any] = {"id": id_, "traceId": trace_id, "endTime": _at(20 - step), "metadata": {"finish": "stop"}}
     if step:
         used = {"input": 180 + step, "output": 90 + step, "total": 270 + 2 * step}
         body |= {"completionStartTime": _at(step + 1), "usage": {**used, "unit": "TOKENS"}, "usageDetails": used}
-    return body | {"output": {"role": "assistant", "content": words.take(_TEXT)}}
+    return body | {"output": {"role": "assistant", "content": text}}
 
 
 def _record(key: bytes, event_id: str, kind: str, second: int, body: dict[str, Any]) -> Outgoing:
