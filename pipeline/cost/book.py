@@ -98,19 +98,17 @@ def _valid(provider: str, info: ModelInfo, at: Micros) -> tuple[str, int, ModelP
 
 
 def _compile(prices: ModelPrice) -> PerToken:
-    table: dict[str, Decimal | TieredPrices] = {}
+    table: dict[str, Decimal | TieredPrices] = {}  # per token, or tiers per million
     for key, names in PRICE_KEYS.items():
         found = next((value for name in names if (value := prices.__dict__.get(name)) is not None), None)
         if found is not None:
-            table[key] = found
+            table[key] = found if isinstance(found, TieredPrices) else found / PER_MILLION
 
     def per_token(key: str, input_tokens: int) -> Decimal | None:
         price = table.get(key)
-        if price is None:
-            return None
-        if isinstance(price, TieredPrices):
-            tier = next((t for t in reversed(price.tiers) if input_tokens > t.start), None)
-            price = price.base if tier is None else tier.price
-        return price / PER_MILLION
+        if not isinstance(price, TieredPrices):
+            return price
+        tier = next((t for t in reversed(price.tiers) if input_tokens > t.start), None)
+        return (price.base if tier is None else tier.price) / PER_MILLION
 
     return per_token

@@ -52,7 +52,7 @@ def _computed(usage: Usage, per_token: PerToken) -> dict[str, Decimal]:
     cost: dict[str, Decimal] = {}
     for key, count in usage.items():
         if key != "total" and (unit := per_token(key, input_tokens)) is not None:
-            cost[key] = rounded(_EXACT.multiply(unit, Decimal(count)))
+            cost[key] = rounded(unit * count)
     if cost:
         cost["total"] = sum(cost.values(), Decimal(0))
     return cost

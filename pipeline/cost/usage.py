@@ -74,10 +74,10 @@ def normalise(given: Usage) -> Normalised:
         elif dot and prefix in NESTED:
             whole, names = NESTED[prefix]
             if name in names:
-                parts.setdefault(whole, {})[names[name]] = count
+                _raise_to(parts.setdefault(whole, {}), names[name], count)
         elif key in INCLUDED:
             whole, name = INCLUDED[key]
-            parts.setdefault(whole, {})[name] = count
+            _raise_to(parts.setdefault(whole, {}), name, count)
         else:
             name = FLAT.get(key, key)
             usage[name] = usage.get(name, 0) + count
@@ -101,4 +101,9 @@ def _take_out(usage: Usage, whole: str, details: Usage, flags: set[str]) -> None
     usage[whole] = max(rest, 0)
     for name, count in details.items():
         if count:
-            usage[name] = max(usage.get(name, 0), count)
+            _raise_to(usage, name, count)
+
+
+def _raise_to(counts: Usage, name: str, count: int) -> None:
+    """One count that is given twice counts once."""
+    counts[name] = max(counts.get(name, 0), count)

@@ -71,7 +71,7 @@ class ObservationBody(TypedDict, total=False):
     output: TextField | None
     level: Annotated[Level, BeforeValidator(_level)] | None
     statusMessage: str | None
-    parentObservationId: IdField | None
+    parentObservationId: IdField | Literal[""] | None  # empty: it has no parent
     version: str | None
     model: str | None
     modelParameters: Parameters | None

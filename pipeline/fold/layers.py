@@ -7,10 +7,11 @@ drops it, which bounds an entity's memory by the number of its fields and not of
 """
 
 from bisect import insort
+from itertools import chain
 from typing import Any, cast
 
 from pipeline.events.model import Fields, Micros
-from pipeline.fold.metadata import lay_over, lay_under, live_part, without_nulls
+from pipeline.fold.metadata import laid, lay_under, live_part, without_nulls
 
 Stamp = tuple[Micros, str, bytes]
 Layer = tuple[Stamp, Fields]
@@ -49,18 +50,18 @@ class Layers:
         if len(layers) == 1:
             return layers[0][1]
         merged: dict[str, Any] = {}
-        metadata: dict[str, Any] = {}
-        tags: list[str] = []
+        metadata: list[dict[str, Any]] = []
+        tags: list[list[str]] = []
         for _, fields in layers:
             merged.update(fields)
             if "metadata" in fields:
-                lay_over(metadata, fields["metadata"])
+                metadata.append(fields["metadata"])
             if "tags" in fields:
-                tags += fields["tags"]
-        if "metadata" in merged:
-            merged["metadata"] = metadata
-        if "tags" in merged:
-            merged["tags"] = tags
+                tags.append(fields["tags"])
+        if len(metadata) > 1:
+            merged["metadata"] = laid(metadata)
+        if len(tags) > 1:
+            merged["tags"] = list(chain.from_iterable(tags))
         return cast(Fields, merged)
 
     def latest(self) -> Micros:

@@ -21,6 +21,14 @@ def without_nulls(document: Json) -> Json:
     }
 
 
+def laid(documents: list[Json]) -> Json:
+    """The documents laid over each other, the oldest first."""
+    target: Json = {}
+    for document in documents:
+        lay_over(target, document)
+    return target
+
+
 def lay_over(target: Json, newer: Json) -> None:
     """Change `target` to what it is under `newer`."""
     for key, value in newer.items():
@@ -61,7 +69,8 @@ def live_part(older: Json, newer: Json) -> Json:
 
 
 def _has_null(document: Json) -> bool:
-    return any(value is None or (isinstance(value, dict) and _has_null(value)) for value in document.values())
+    values = document.values()
+    return None in values or any(isinstance(value, dict) and _has_null(value) for value in values)
 
 
 def _copied(document: Json) -> Json:

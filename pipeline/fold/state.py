@@ -5,6 +5,7 @@ at the same offset, after a restart: its rows may not have been written, so it m
 """
 
 from enum import Enum, auto
+from typing import cast
 
 from pipeline.events.keys import is_trace
 from pipeline.events.model import Event, Fields, Kind, Micros
@@ -12,7 +13,8 @@ from pipeline.events.priced import Priced
 from pipeline.fold.hierarchy import Place
 from pipeline.fold.layers import Layers, Stamp
 
-_CARRIED = ("trace_name", "user_id", "session_id", "release", "tags", "public")
+_CARRIED = frozenset({"trace_name", "user_id", "session_id", "release", "tags", "public"})
+_SCORE, _TRACE = Kind.SCORE, Kind.TRACE  # an enum's members are slow to look up
 
 
 class Seen(Enum):
@@ -83,13 +85,13 @@ class TraceState:
         self.derived |= event.derived_trace
         self.first_at = event.at if self.first_at is None else min(self.first_at, event.at)
         stamp = (event.at, event.event_id, identity)
-        if event.kind is Kind.SCORE:
+        if event.kind is _SCORE:
             self.scores.setdefault(event.entity_id, Layers()).add(stamp, event.fields)
             self.touched_scores.add(event.entity_id)
             return seen
         self.revision += 1
         self.latest_at = max(self.latest_at, event.at)
-        if event.kind is Kind.TRACE:
+        if event.kind is _TRACE:
             self.stated = True
             self.trace.add(stamp, event.fields)
         else:
@@ -121,6 +123,6 @@ class TraceState:
             observation.first_at = event.at
         observation.layers.add(stamp, event.fields)
         self.touched.add(event.entity_id)
-        carried = {name: event.fields[name] for name in _CARRIED if name in event.fields}  # type: ignore[literal-required]
-        if carried:
-            self.carried.add(stamp, carried)  # type: ignore[arg-type]  # names of Fields by the table above
+        if not _CARRIED.isdisjoint(event.fields):
+            carried = {name: value for name, value in event.fields.items() if name in _CARRIED}
+            self.carried.add(stamp, cast(Fields, carried))

@@ -42,6 +42,7 @@ _SETTINGS = {
     "wait_end_of_query": 1,  # an error is a status, not a surprise in the body
     "max_partitions_per_insert_block": 0,  # a replay may span more days than the default allows
 }
+THREADS = "insert"  # the names of the threads that encode and send begin with it
 _SEND_ERRORS = (ClickHouseError, HTTPError, OSError)
 _TRIES = 4  # before a block is halved for an error that may pass
 _SUSPECTS = 8  # judged together: so many rows that fail alone make the table itself a suspect
@@ -82,7 +83,7 @@ class Inserter:
         self._client = client
         self._backoff = backoff or Backoff()
         self._on_retry = on_retry
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="insert")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=THREADS)
         self._outages = Outages()
         self._accepted: dict[str, NamedTuple] = {}  # the row that each table took last
 

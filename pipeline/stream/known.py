@@ -7,6 +7,7 @@ trace: a sorted array, plus a small set of recent additions that is merged in no
 
 from array import array
 from bisect import bisect_left
+from heapq import merge
 
 MERGE_AT_LEAST = 65_536
 
@@ -39,5 +40,5 @@ class KnownTraces:
             return
         self._recent.add(trace_hash)
         if len(self._recent) > max(MERGE_AT_LEAST, len(self._sorted) // 8):
-            self._sorted = array("Q", sorted([*self._sorted, *self._recent]))
+            self._sorted = array("Q", merge(self._sorted, sorted(self._recent)))
             self._recent.clear()

@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS {database}.observations_rows {on_cluster}
     prompt_version Nullable(UInt32) CODEC(T64, ZSTD(1)),
     tool_calls Array(String) CODEC(ZSTD(1)),
     depth UInt32 CODEC(T64, ZSTD(1)),                                    -- 0 is the root
-    path Array(String) CODEC(ZSTD(1)),                                   -- ids from the root down to this one
+    path Array(String) CODEC(ZSTD(1)),                                   -- ids from the root, its own last; of a deep one the last 100
     child_count UInt32 CODEC(T64, ZSTD(1)),                              -- direct children
     subtree_cost Nullable(Decimal(38, 12)) CODEC(ZSTD(1)),               -- USD, with everything below
     subtree_tokens UInt64 CODEC(T64, ZSTD(1)),                           -- with everything below
