@@ -2,10 +2,10 @@
 
 Problem: the cost of one event is a few microseconds, less than it takes to measure it.
 Rule: a stage is timed as a whole, over all records of a chunk or all traces of a flush, and only in code that does not
-wait. Everything happens in the loop's thread but the store's encoding and sending; so what the process used beyond
-the loop's thread is the store's, and what the thread used beyond the stages is the framework's.
+wait. The store's threads, which encode and send, are told by their name. What the process used beyond all of these is
+the framework's: Faust's own thread that fetches, Kafka's client, the loop.
 Off unless SPANFOLD_PROFILE_STAGES names a file; then a stage costs one shared context manager that does nothing.
-The file is JSON, CPU seconds: `stages` by name, and `ready` and `flushed` with `process` and `loop` at these moments;
+The file is JSON, CPU seconds: `stages` by name, and `ready` and `flushed` with `process` and `store` at these moments;
 `peak_bytes` is the most memory that the process ever held.
 """
 
@@ -13,12 +13,15 @@ import json
 import os
 import resource
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
+
+from pipeline.store.insert import THREADS
 
 PROFILE_STAGES = "SPANFOLD_PROFILE_STAGES"
 Stage = Literal["decode", "fold", "build", "rows"]
@@ -61,7 +64,13 @@ class Stages:
 
     def _mark(self, name: str) -> None:
         if self._path is not None:
-            self._marks[name] = {"process": time.process_time(), "loop": time.thread_time()}
+            self._marks[name] = {"process": time.process_time(), "store": threads_time(THREADS)}
+
+
+def threads_time(prefix: str) -> float:
+    """CPU seconds that the living threads with this prefix to their names have used."""
+    idents = [thread.ident for thread in threading.enumerate() if thread.name.startswith(prefix)]
+    return sum(time.clock_gettime(time.pthread_getcpuclockid(ident)) for ident in idents if ident is not None)
 
 
 def peak_bytes() -> int:

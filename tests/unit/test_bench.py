@@ -3,6 +3,7 @@
 import json
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import orjson
@@ -13,7 +14,7 @@ from pipeline.events.model import Event, Kind, Micros, Record
 from pipeline.ops.bench.figures import BenchError, Cost, middle, read_cost, spread
 from pipeline.ops.bench.report import Measured, print_json, print_tables
 from pipeline.ops.bench.traffic import EVENTS_PER_TRACE, OBSERVATIONS, Outgoing, traffic, whole_traces
-from pipeline.stream.stages import PROFILE_STAGES, Stages, stages_from_environment
+from pipeline.stream.stages import PROFILE_STAGES, Stages, stages_from_environment, threads_time
 
 
 def decoded(record: Outgoing) -> Event:
@@ -49,7 +50,7 @@ def test_open_traces_take_turns_over_the_same_events() -> None:
 
 def test_cost_is_what_was_used_between_ready_and_the_last_flush(tmp_path: Path) -> None:
     path = tmp_path / "cpu.json"
-    marks = {"ready": {"process": 2.0, "loop": 1.0}, "flushed": {"process": 12.0, "loop": 8.0}, "peak_bytes": 5}
+    marks = {"ready": {"process": 2.0, "store": 0.5}, "flushed": {"process": 12.0, "store": 3.5}, "peak_bytes": 5}
     path.write_text(json.dumps({**marks, "stages": {"fold": 2.0, "decode": 4.0}}))
     cost = read_cost(path, 1_000_000)
     assert cost == Cost(10.0, {"framework": 1.0, "decode": 4.0, "fold": 2.0, "store": 3.0}, 5)
@@ -57,7 +58,7 @@ def test_cost_is_what_was_used_between_ready_and_the_last_flush(tmp_path: Path) 
     assert sum(cost.stages.values()) == cost.total
 
 
-@pytest.mark.parametrize("content", [None, "", "{}", '{"ready": {"process": 1, "loop": 1}}'])
+@pytest.mark.parametrize("content", [None, "", "{}", '{"ready": {"process": 1, "store": 1}}'])
 def test_figures_that_are_missing_are_an_error_and_not_a_zero(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "cpu.json"
     if content is not None:
@@ -114,9 +115,16 @@ def test_stages_add_up_what_their_blocks_used(tmp_path: Path, monkeypatch: pytes
     stages.flushed()
     stages.write()
     said = json.loads(path.read_text())
-    used = said["flushed"]["loop"] - said["ready"]["loop"]
+    used = said["flushed"]["process"] - said["ready"]["process"]
     assert 0.04 <= said["stages"]["fold"] <= used
     assert said["peak_bytes"] > 2**20
+
+
+def test_time_of_threads_is_told_by_their_name() -> None:
+    with ThreadPoolExecutor(1, thread_name_prefix="measured") as threads:
+        threads.submit(use_cpu, 0.02).result()
+        assert 0.02 <= threads_time("measured") < threads_time("")
+    assert threads_time("measured") == 0
 
 
 def test_a_block_that_fails_is_counted_too(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from statistics import median
 from pipeline.errors import SpanfoldError
 
 MEANING = {  # of the stages, in the order of the data
-    "framework": "Kafka's client, Faust, the loop, everything else",
+    "framework": "Kafka's client and Faust (a thread of its own), the loop",
     "decode": "bytes to events, validated",
     "fold": "events into open traces, archive rows",
     "build": "merge, price, tree, totals, settling",
@@ -36,7 +36,7 @@ def read_cost(path: Path, events: int) -> Cost:
     """From the file that the process wrote when it stopped (its form: pipeline/stream/stages.py). Raises BenchError."""
     try:
         said = json.loads(path.read_text())
-        process, loop = (said["flushed"][clock] - said["ready"][clock] for clock in ("process", "loop"))
+        process, store = (said["flushed"][clock] - said["ready"][clock] for clock in ("process", "store"))
         timed: dict[str, float] = said["stages"]
         peak = int(said["peak_bytes"])
     except (OSError, ValueError, KeyError) as error:
@@ -44,7 +44,7 @@ def read_cost(path: Path, events: int) -> Cost:
             f"{path.name}, where the measured process leaves its figures, cannot be read: {error!r}.",
             remedy="Its log is shown with `spanfold bench --keep`.",
         ) from error
-    stages = {**timed, "framework": loop - sum(timed.values()), "store": process - loop}
+    stages = {**timed, "store": store, "framework": process - store - sum(timed.values())}
     per_event = {name: seconds * _MICRO / events for name, seconds in stages.items()}
     return Cost(process * _MICRO / events, {name: per_event[name] for name in MEANING if name in per_event}, peak)
 

@@ -160,7 +160,7 @@ def text(value: Any) -> str:
 
 def mark(name: str) -> None:
     """CPU used until now."""
-    marks[name] = {"process": time.process_time(), "loop": time.thread_time()}
+    marks[name] = {"process": time.process_time(), "store": 0.0}
 
 
 if __name__ == "__main__":
