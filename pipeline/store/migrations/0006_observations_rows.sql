@@ -60,8 +60,8 @@ CREATE TABLE IF NOT EXISTS {database}.observations_rows {on_cluster}
     INDEX by_session_id session_id TYPE bloom_filter(0.01),
     INDEX by_tags tags TYPE bloom_filter(0.01),
     INDEX by_metadata_keys mapKeys(metadata) TYPE bloom_filter(0.01),
-    INDEX by_input input TYPE text(tokenizer = 'splitByNonAlpha'),
-    INDEX by_output output TYPE text(tokenizer = 'splitByNonAlpha')
+    INDEX by_input input TYPE tokenbf_v1(32768, 3, 0),
+    INDEX by_output output TYPE tokenbf_v1(32768, 3, 0)
 )
 ENGINE = {replicated}ReplacingMergeTree(row_version, is_deleted)
 PARTITION BY toYYYYMMDD(first_seen)
