@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     settle_quiet: float = Field(2.0, description="A trace settles this long after its last event, its root ended.")
     settle_idle: float = Field(60.0, description="A trace settles this long after its last event, root or not.")
     resident_traces: int = Field(200_000, ge=1, description="Traces kept in memory; settled ones leave first.")
-    resident_bytes: int = Field(512 * 2**20, ge=1, description="Bytes of events kept in memory (approximately).")
+    resident_bytes: int = Field(160 * 2**20, ge=1, description="Bytes of events kept; memory is about 5 times that.")
 
     # Evaluation
     first_rule_sampling: float = Field(

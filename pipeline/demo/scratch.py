@@ -12,7 +12,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from pipeline.errors import SpanfoldError
@@ -23,6 +23,7 @@ from pipeline.local.stack import Stack, running_stack
 PROJECT = "demo"
 UP = (sys.executable, "-P", "-m", "pipeline", "up")
 STOP_WITHIN = 15.0  # seconds; `up` promises 10
+_ENDING = 2.0  # seconds that `up` may take to end after its last words
 _QUOTED = 25  # lines
 _OWN = {
     "clickhouse_cluster": "",
@@ -107,6 +108,9 @@ async def _ready(process: asyncio.subprocess.Process, data: Path) -> Stack:
     line = await process.stdout.readline()
     stack = running_stack(data) if line and json.loads(line).get("event") == "ready" else None
     if stack is None:
+        with suppress(TimeoutError):  # a signal to a process that is just ending would lose its exit code
+            async with asyncio.timeout(_ENDING):
+                await process.wait()
         raise _NeverReadyError
     return stack
 

@@ -32,6 +32,7 @@ from pipeline.stream.worker import calm_collector
 
 CHUNK = 1_000
 REPEATS = 5
+START = 1_767_225_600_000_000  # µs
 TP = TopicPartition("bench.events", 0)
 T = TypeVar("T")
 Times = defaultdict[str, float]
@@ -110,7 +111,7 @@ def measure(records: list[Record], events_per_flush: int) -> dict[str, float]:
 def main(events: int = 34_000, open_traces: int = 1_000, events_per_flush: int = 17_000) -> None:
     """Print the ratios, and µs of CPU per event beside them."""
     records = [
-        Record(*TP, offset, Micros(1_767_225_600_000_000 + offset), *outgoing)
+        Record(*TP, offset, Micros(START + offset), outgoing.key, outgoing.value, outgoing.headers)
         for offset, outgoing in enumerate(traffic(events, open_traces))
     ]
     calm_collector()

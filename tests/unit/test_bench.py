@@ -76,7 +76,7 @@ def test_the_middle_run_is_a_run() -> None:
 
 def test_json_has_the_promised_names(capsys: pytest.CaptureFixture[str]) -> None:
     worker, plain = Cost(50.0, {"decode": 30.0, "store": 20.0}, 2**20), Cost(400.0, {}, 0)
-    print_json(Measured(1_700, 1_000.4, 10, [worker], 340, plain))
+    print_json(Measured(1_700, 10, 1_000.4, [worker], 340, [plain]))
     said = json.loads(capsys.readouterr().out)
     assert said["worker_cpu_us_per_event"] == 50.0
     assert said["events"] == 1_700
@@ -87,7 +87,7 @@ def test_json_has_the_promised_names(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_tables_say_how_it_compares_with_the_goal(capsys: pytest.CaptureFixture[str]) -> None:
-    print_tables(Measured(1_700, 1_000.0, 10, [Cost(50.0, {"decode": 50.0}, 2**20)]))
+    print_tables(Measured(1_700, 10, 1_000.0, [Cost(50.0, {"decode": 50.0}, 2**20)]))
     said = capsys.readouterr().out
     assert "20,000 events per second and core; the goal is 40,000 (25 µs)" in said
     assert "Faust agent" not in said
