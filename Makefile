@@ -40,7 +40,7 @@ format: $(STAMPS)/packages ## Format the code and mend what can be mended
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
 
-bench: install ## Measure this machine: events per second, CPU per event, freshness
+bench: install ## Measure this machine: CPU of a worker per event, by stage
 	@$(BIN)/spanfold bench
 
 clean: ## Remove .venv and all caches of the tools; the data of a stack stays
