@@ -77,8 +77,12 @@ class Flush:
         now = Micros(time.time_ns() // 1000)
         rows = Rows([], [], [])
         with self._stages.stage("build"):
+            changed_keys = set(batch.dirty)
             due = _take_due(batch, partitions)
-            changed = [self._build(batch, partition, key, due.get(key)) for key, (partition, _) in batch.dirty.items()]
+            changed = [
+                self._build(batch, partition, key, due.get(key), key in changed_keys)
+                for key, (partition, _) in batch.dirty.items()
+            ]
         with self._stages.stage("rows"):
             for state, built, settled in filter(None, changed):
                 traces, observations, scores = rows_of(state, built, settled=settled, now=now)
@@ -104,20 +108,20 @@ class Flush:
         await self._commit(batch)  # 5
 
     def _build(
-        self, batch: Batch, partition: Partition, key: bytes, due: bool | None
+        self, batch: Batch, partition: Partition, key: bytes, due: bool | None, has_news: bool
     ) -> tuple[TraceState, Built, bool] | None:
         """What has to be written of a trace and whether it is settled; None where all of it is in the store.
 
         `due`: None, the trace is not quiet; False, it is quiet and settles if it has ended; True, it settles.
+        `has_news`: events of this batch changed it. It can be quiet all the same, where the store kept it waiting.
         """
         state = partition.traces[key]
-        written_before = not (state.touched or state.touched_scores) and due is not None
         built = build(state, self._price)
         if due or (due is False and built.trace.ended):
             partition.settle(key)
             batch.requests += self._requests(state)
         settled = partition.is_settled(key)
-        if written_before and not settled and not built.observations:
+        if not has_news and not settled and not built.observations:
             return None  # quiet and still open
         return state, built, settled
 
