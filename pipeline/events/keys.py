@@ -14,14 +14,6 @@ def record_key(project_id: str, trace_id: str) -> bytes:
     return f"{project_id}/{trace_id}".encode()
 
 
-def split_key(key: bytes) -> tuple[str, str]:
-    """(project id, trace id) of a record key; raises ValueError where the key has no slash or is no UTF-8."""
-    project_id, slash, trace_id = key.decode().partition("/")
-    if not (project_id and slash and trace_id):
-        raise ValueError("a record key is PROJECT/TRACE")
-    return project_id, trace_id
-
-
 def session_group(session_id: str) -> str:
     """What scores of a session, which have no trace, are grouped by."""
     return f"session:{session_id}"

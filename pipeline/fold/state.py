@@ -98,11 +98,6 @@ class TraceState:
             self._add_observation(event, stamp)
         return seen
 
-    def touch_all(self) -> None:
-        """Make every row due for writing: after a read-back nobody knows which of them are in the store."""
-        self.touched.update(self.observations)
-        self.touched_scores.update(self.scores)
-
     def _remember(self, event_id: str, identity: bytes, offset: int) -> Seen:
         """An event's identity is its id and its bytes; a second content under one id is kept under an extended id."""
         known = self.seen.get(event_id)

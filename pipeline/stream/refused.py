@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import structlog
-
 from pipeline.events.headers import CONTENT_TYPE, PROJECT, RECEIVER
 from pipeline.events.keys import record_key
 from pipeline.events.model import Micros, Record
@@ -13,23 +11,17 @@ from pipeline.store.insert import Refused
 from pipeline.store.rows import ObservationRow, RawEventRow, ScoreRow, TraceRow
 from pipeline.stream.deadletters import DeadLetter
 
-log = structlog.get_logger(__name__)
-
 _ENTITY = {TraceRow: "trace_id", ObservationRow: "observation_id", ScoreRow: "score_id"}
 
 
 def refused_letters(refused: Sequence[Refused], archive: Sequence[RawEventRow]) -> list[DeadLetter]:
     """Dead letters for the events of this flush behind each refused row."""
-    letters = []
-    for refusal in refused:
-        row = refusal.row
-        log.error("row_refused", row=type(row).__name__, code=refusal.code, message=refusal.message[:500])
-        letters += [
-            DeadLetter(_record(event), Reason.STORE_REFUSED, refusal.message, "store")
-            for event in archive
-            if _made(event, row)
-        ]
-    return letters
+    return [
+        DeadLetter(_record(event), Reason.STORE_REFUSED, refusal.message, "store")
+        for refusal in refused
+        for event in archive
+        if _made(event, refusal.row)
+    ]
 
 
 def _made(event: RawEventRow, row: NamedTuple) -> bool:

@@ -73,12 +73,3 @@ def test_a_derived_trace_stays_marked(state: TraceState) -> None:
     state.add(event(event_id="e1", derived=True), b"1", 0, 1)
     state.add(event(event_id="e2"), b"2", 1, 1)
     assert state.derived
-
-
-def test_touch_all_makes_every_row_due(state: TraceState) -> None:
-    state.add(event(), b"1", 0, 1)
-    state.add(event(Kind.SCORE, "s", "e2"), b"2", 1, 1)
-    state.touched.clear()
-    state.touched_scores.clear()
-    state.touch_all()
-    assert (state.touched, state.touched_scores) == ({"o"}, {"s"})
