@@ -1,6 +1,6 @@
 """Fixtures for all tests: the real broker and ClickHouse engine, started once a session when first asked for.
 
-SPANFOLD_TEST_DEPTH=deep makes the property tests that are counted by fixtures/examples.py try 50 times as many examples.
+SPANFOLD_TEST_DEPTH=deep lets the property tests that are counted by fixtures/examples.py try 50 times as much.
 """
 
 import os

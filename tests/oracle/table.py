@@ -23,12 +23,16 @@ class Table:
         self.written = 0
 
     def write(self, rows: Iterable[NamedTuple]) -> None:
-        """Take rows in, in the order of their inserts. Two rows of one key and version must say the same."""
+        """Take rows in, in the order of their inserts.
+
+        `first_seen` is part of a row's key and must never change; rows of one version must say the same.
+        """
         for row in rows:
             view, columns = _VIEWS[type(row)]
             key = view, tuple(getattr(row, column) for column in columns)
             old, new = self.rows.get(key), _Versioned(row)
             self.written += 1
+            assert old is None or old.first_seen == new.first_seen, f"the key of {key} changed"
             if old is not None and old.version == new.version:
                 assert old.said == new.said, f"two rows of version {new.version} differ"
             if old is None or new.version >= old.version:
@@ -46,10 +50,11 @@ class Table:
 class _Versioned:
     """A row taken apart."""
 
-    __slots__ = ("is_deleted", "said", "version")
+    __slots__ = ("first_seen", "is_deleted", "said", "version")
 
     def __init__(self, row: Any) -> None:
         self.version: int = row.row_version
+        self.first_seen: int = row.first_seen
         self.is_deleted = bool(row.is_deleted)
         self.said = {name: value for name, value in row._asdict().items() if name not in WHEN}
 
