@@ -141,6 +141,16 @@ def tangled_trees() -> st.SearchStrategy[list[Known]]:
     return st.lists(_events(Kind.OBSERVATION, OBSERVATIONS, fields), min_size=2, max_size=16)
 
 
+def scattered_attributes() -> st.SearchStrategy[list[Known]]:
+    """A trace's attributes on a few spans, seldom on the trace itself: whose word counts, the root's or the newest."""
+    of_trace = {name: _CARRIED[name] for name in ("user_id", "tags", "version", "environment", "public", "name")}
+    opinions = _opinions(**of_trace, trace_name=NAMES)
+    parents = st.sampled_from([None, None, "o1", "o2"])
+    spans = _events(Kind.OBSERVATION, ["o1", "o2", "o3"], st.builds(_with_parent, _fields(opinions, 3), parents))
+    of_trace_alone = _events(Kind.TRACE, ["t"], _fields(_opinions(**of_trace), 2))
+    return st.lists(st.one_of(spans, spans, spans, of_trace_alone), min_size=2, max_size=7)
+
+
 def deep_chains() -> st.SearchStrategy[list[Known]]:
     """A chain longer than a path is kept, with one link that may be missing or run back."""
     return st.builds(_chain, st.integers(99, 130), st.integers(0, 129), st.sampled_from(["", "c0", "c7", "elsewhere"]))

@@ -28,10 +28,14 @@ def _expected(events: list[Known]) -> Views:
 
 
 def _delivered(events: list[Known], chance: Random) -> list[tuple[Known, int]]:
-    """The events with their offsets in the log: shuffled, some of them sent again; a copy has an offset of its own."""
-    log = events + chance.choices(events, k=chance.randrange(len(events) + 1))
-    chance.shuffle(log)
-    return list(zip(log, range(len(log)), strict=True))
+    """The events with their offsets: shuffled, some sent again (another offset), some delivered again (the same)."""
+    sent = events + chance.choices(events, k=chance.randrange(len(events) + 1))
+    chance.shuffle(sent)
+    log = list(zip(sent, range(len(sent)), strict=True))
+    for _ in range(chance.randrange(3)):
+        place = chance.randrange(len(log))
+        log[place:place] = log[chance.randrange(place + 1) : place]
+    return log
 
 
 def _folded(events: list[Known], chance: Random) -> Views:
@@ -47,6 +51,7 @@ def _folded(events: list[Known], chance: Random) -> Views:
         if chance.random() < 0.05:
             traces = _read_back(traces, archive, chance)
     traces.write()
+    assert len(archive) == len({(known.event[:5], known.identity) for known, _ in archive}), "an event was taken twice"
     return traces.views()
 
 
@@ -77,6 +82,12 @@ def test_i1_many_events_of_one_observation_fold_to_the_rows_of_the_oracle(events
 @settings(max_examples=examples(5))
 @given(nasty.tangled_trees(), CHANCE)
 def test_i1_circles_orphans_and_several_roots_get_the_places_of_the_oracle(events: list[Known], chance: Random) -> None:
+    _check(events, chance)
+
+
+@settings(max_examples=examples(3))
+@given(nasty.scattered_attributes(), CHANCE)
+def test_i1_attributes_of_the_trace_are_chosen_as_the_oracle_does(events: list[Known], chance: Random) -> None:
     _check(events, chance)
 
 
