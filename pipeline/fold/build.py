@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from pipeline.events.flags import Flag
+from pipeline.events.keys import is_trace
 from pipeline.events.model import Fields, Micros
 from pipeline.events.priced import Pricer
 from pipeline.fold.attributes import Attributes, attributes_of
@@ -254,7 +255,7 @@ def _trace_view(state: TraceState) -> TraceView:
         total_cost=cost.get("total"),
         root=tree.root.id if tree.root is not None else "",
         flags=_trace_flags(state, latency),
-        deleted=not (tree.nodes or state.trace or any(state.scores.values())),
+        deleted=not (tree.nodes or state.trace or (is_trace(state.trace_id) and any(state.scores.values()))),
     )
 
 

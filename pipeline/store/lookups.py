@@ -71,10 +71,13 @@ class StoredRow(NamedTuple):
     columns: dict[str, Any]
 
 
-def known_trace_hashes(client: Client, topic: str, partition: int) -> "array[int]":
-    """Hashes (events.keys.trace_hash) of all traces archived from a partition, ascending; 8 bytes each."""
+def known_trace_hashes(client: Client, topic: str, partition: int, partitions: int) -> "array[int]":
+    """Hashes (events.keys.trace_hash) of the traces that a partition may have rows or events of, ascending.
+
+    8 bytes each. `partitions` is how many the topic has, 0 where that is not known: then the answer is larger.
+    """
     hashes = array("Q")
-    parameters = {"topic": topic, "partition": partition}
+    parameters = {"topic": topic, "partition": partition, "partitions": partitions}
     with client.query_column_block_stream(_sql("known_trace_hashes"), parameters=parameters) as blocks:
         for block in blocks:
             hashes.extend(block[0])

@@ -51,13 +51,15 @@ class _Answer(NamedTuple):
 class Archive:
     """Opens partitions and reads traces back into them. Both raise persist.Cancelled once the partition is revoked."""
 
-    def __init__(self, client: Client, prices: Callable[[], Pricer]) -> None:
-        self._client, self._prices = client, prices
+    def __init__(self, client: Client, prices: Callable[[], Pricer], partitions: Callable[[str], int]) -> None:
+        """`partitions` tells how many a topic has, 0 where it does not know."""
+        self._client, self._prices, self._partitions = client, prices, partitions
 
     async def open(self, partition: Partition) -> None:
         """1 fill the filter of known traces, then the partition is ready; 2 put those that are open to sleep in it."""
         client, (topic, number) = self._client, partition.tp
-        hashes = await ask_store(lambda: lookups.known_trace_hashes(client, topic, number), partition.is_revoked)  # 1
+        known = partial(lookups.known_trace_hashes, client, topic, number, self._partitions(topic))
+        hashes = await ask_store(known, partition.is_revoked)  # 1
         partition.known.replace(hashes)
         partition.ready.set()
         after, found = ("", ""), 0  # 2
