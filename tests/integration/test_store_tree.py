@@ -179,7 +179,7 @@ def _insert(store: Client, trace: str, *links: Link, project: str = "p") -> None
     store.insert("observations_rows", rows, [*columns, "row_version", "is_deleted"])
 
 
-def _tree(store: Client, trace: str, project: str = "p", settings: dict[str, object] | None = None) -> list[str]:
+def _tree(store: Client, trace: str, project: str = "p", settings: dict[str, int] | None = None) -> list[str]:
     rows = store.query(
         "SELECT position, observation_id FROM trace_tree(project = {project:String}, trace = {trace:String})",
         parameters={"project": project, "trace": trace},
