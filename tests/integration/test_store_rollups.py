@@ -58,7 +58,7 @@ async def test_cost_by_equals_a_count_by_hand_after_every_block_of_versions(stor
             assert _cost_by(store, "cost_by", dimension) == _sums((getattr(row, dimension), row) for row in calls)
         tagged = [(tag, row) for row in calls for tag in (row.tags or [""])]
         assert _cost_by(store, "cost_by_tag", "tag") == _sums(tagged)
-    versions = store.query("SELECT count() FROM observations_rows").first_row[0]
+    ((versions,),) = store.query("SELECT count() FROM observations_rows").result_rows
     assert versions > len(newest) * 1.5, "versions have merged: the test shows nothing"
     assert (
         store.query("SELECT sum(total_cost), sum(total_tokens) FROM cost_by").result_rows

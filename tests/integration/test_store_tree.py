@@ -164,7 +164,7 @@ def test_giant_traces_are_in_order_and_answer_within_a_second(
     took = []
     for _ in range(3):
         start = time.monotonic()
-        tree = _tree(store, shape)
+        tree = _tree(store, shape, settings={"enable_lazy_columns_replication": 0})  # the view brings its own
         took.append(time.monotonic() - start)
     assert tree == _walk([Link(id_, up, int(id_)) for id_, up in rows.result_rows])
     assert min(took) < 1.0
@@ -208,14 +208,20 @@ def _walk(links: list[Link]) -> list[str]:
 
 
 def _random_links(chance: random.Random) -> list[Link]:
-    """Some 60 observations in any order: several roots or none, orphans, equal starts, a circle that is cut."""
+    """Up to 60 observations in any order: several roots or none, orphans, equal starts, circles, each cut once."""
     ids = [f"{chance.randrange(10**6)}-{number}" for number in range(chance.randrange(2, 60))]
+    other = chance.choice([["", "gone"], ["gone"], ["", "", "", "gone", "lost"]])
     links = [
-        Link(id_, chance.choice([*ids[:number], *(["", "gone"] if number % 9 == 0 else [])]), chance.randrange(20))
-        for number, id_ in enumerate(ids)
-        if number
+        Link(id_, chance.choice(other) if chance.random() < 0.2 else chance.choice(ids), chance.randrange(20))
+        for id_ in ids
     ]
-    links.append(Link(ids[0], chance.choice(["", ids[0], "gone"]), chance.randrange(20)))
-    links = [one._replace(flag=CUT) if one.parent == one.id else one for one in links]
-    chance.shuffle(links)
-    return links
+    parents = {one.id: one.parent for one in links}
+    return [one._replace(flag=CUT) if one.id == min(_circle(one.id, parents), default="") else one for one in links]
+
+
+def _circle(id_: str, parents: dict[str, str]) -> list[str]:
+    """The ids of the circle of parents that `id_` is on, [] where it is on none."""
+    circle = [id_]
+    while (above := parents.get(circle[-1], "")) not in ("", *circle):
+        circle.append(above)
+    return circle if above == id_ else []

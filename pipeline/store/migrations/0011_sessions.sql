@@ -4,11 +4,11 @@ CREATE VIEW IF NOT EXISTS {database}.sessions {on_cluster}
 (
     project_id LowCardinality(String),
     session_id String,
-    users UInt64 COMMENT 'different user ids; traces without one do not count',
+    users UInt64 COMMENT 'different user ids, traces without one do not count',
     traces UInt64,
     observations UInt64,
     total_tokens UInt64,
-    total_cost Nullable(Decimal(38, 12)) COMMENT 'USD; NULL where no cost is known, never 0',
+    total_cost Nullable(Decimal(38, 12)) COMMENT 'USD, NULL where no cost is known, never 0',
     error_traces UInt64 COMMENT 'traces with at least one observation of level ERROR',
     error_share Float64 COMMENT 'error_traces / traces, 0 to 1',
     running_traces UInt64 COMMENT 'traces of which something has not ended',

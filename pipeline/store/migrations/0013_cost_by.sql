@@ -7,7 +7,7 @@ CREATE VIEW IF NOT EXISTS {database}.cost_by {on_cluster}
     project_id LowCardinality(String),
     day Date COMMENT 'UTC, of the start of the call',
     model LowCardinality(String) COMMENT 'as the client named it',
-    priced_model LowCardinality(String) COMMENT 'as the price book names it; empty where it does not know the model',
+    priced_model LowCardinality(String) COMMENT 'as the price book names it, empty where it does not know the model',
     user_id String,
     session_id String,
     trace_name LowCardinality(String),
@@ -18,7 +18,7 @@ CREATE VIEW IF NOT EXISTS {database}.cost_by {on_cluster}
     calls UInt64 COMMENT 'observations that name a model, used tokens or have a cost',
     unpriced_calls UInt64 COMMENT 'calls whose cost is not known',
     total_tokens UInt64,
-    total_cost Nullable(Decimal(38, 12)) COMMENT 'USD; NULL where no cost is known, never 0'
+    total_cost Nullable(Decimal(38, 12)) COMMENT 'USD, NULL where no cost is known, never 0'
 )
 AS SELECT
     project_id, toDate(start_time) AS day, model, priced_model, user_id, session_id, trace_name, environment,

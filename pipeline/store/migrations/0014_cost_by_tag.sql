@@ -6,14 +6,14 @@ CREATE VIEW IF NOT EXISTS {database}.cost_by_tag {on_cluster}
     day Date COMMENT 'UTC, of the start of the call',
     tag String COMMENT 'a call counts once under each of its tags, under "" without any: do not sum over tags',
     model LowCardinality(String) COMMENT 'as the client named it',
-    priced_model LowCardinality(String) COMMENT 'as the price book names it; empty where it does not know the model',
+    priced_model LowCardinality(String) COMMENT 'as the price book names it, empty where it does not know the model',
     trace_name LowCardinality(String),
     environment LowCardinality(String),
     release LowCardinality(String),
     calls UInt64 COMMENT 'observations that name a model, used tokens or have a cost',
     unpriced_calls UInt64 COMMENT 'calls whose cost is not known',
     total_tokens UInt64,
-    total_cost Nullable(Decimal(38, 12)) COMMENT 'USD; NULL where no cost is known, never 0'
+    total_cost Nullable(Decimal(38, 12)) COMMENT 'USD, NULL where no cost is known, never 0'
 )
 AS SELECT
     project_id, toDate(start_time) AS day, tag, model, priced_model, trace_name, environment, release,
