@@ -14,6 +14,7 @@ from pipeline.store.rows import ObservationRow, TraceRow
 from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.store import NOW, migrated, observation_row, trace_row
 
+TABLES = ("traces_rows", "observations_rows")
 DAY = 86_400_000_000
 DIMENSIONS = (
     "model",
@@ -30,13 +31,22 @@ Sums = tuple[int, int, int, Decimal | None]
 """(calls, unpriced calls, tokens, cost in USD)."""
 
 
-@pytest.fixture
-def store(clickhouse: ClickHouseProcess, database: str) -> Iterator[Client]:
+@pytest.fixture(scope="module")
+def migrated_once(clickhouse: ClickHouseProcess) -> Iterator[Client]:
     """All tables and views, nothing merges."""
-    with migrated(clickhouse.url, database) as client:
-        for table in ("traces_rows", "observations_rows"):
+    with migrated(clickhouse.url, "rollups") as client:
+        for table in TABLES:
             client.command(f"SYSTEM STOP MERGES {table}")
         yield client
+        client.command("DROP DATABASE rollups SYNC")
+
+
+@pytest.fixture
+def store(migrated_once: Client) -> Iterator[Client]:
+    """The tables are empty before and after each test."""
+    yield migrated_once
+    for table in TABLES:
+        migrated_once.command(f"TRUNCATE TABLE {table}")
 
 
 @pytest.fixture
@@ -151,7 +161,7 @@ def test_a_bounded_day_reads_by_the_index_on_the_start(store: Client) -> None:
 async def test_a_refreshed_copy_of_cost_by_is_exact_as_of_its_refresh(store: Client, inserter: Inserter) -> None:
     store.command(
         "CREATE MATERIALIZED VIEW cost_daily REFRESH EVERY 1 YEAR"
-        " ENGINE = MergeTree ORDER BY (project_id, day) EMPTY AS SELECT * FROM cost_by"
+        " ENGINE = MergeTree ORDER BY (project_id, day) EMPTY AS SELECT * FROM cost_by"  # dropped with the database
     )
     for version in (2, 4, 6):
         row = observation_row(row_version=version, user_id=f"u{version}", total_cost=Decimal(version))
