@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from pipeline.events.flags import Flag
 from pipeline.store.insert import Inserter
 from pipeline.store.rows import ObservationRow, TraceRow
 from tests.fixtures.clickhouse import ClickHouseProcess
@@ -72,7 +73,7 @@ async def test_cost_by_equals_a_count_by_hand_after_every_block_of_versions(stor
     assert versions > len(newest) * 1.5, "versions have merged: the test shows nothing"
     assert (
         store.query("SELECT sum(total_cost), sum(total_tokens) FROM cost_by").result_rows
-        == store.query("SELECT sum(total_cost), sum(usage['total']) FROM observations").result_rows
+        == store.query("SELECT sum(total_cost), sum(usage['total']) FROM observations WHERE flags = []").result_rows
     )
 
 
@@ -143,6 +144,14 @@ async def test_a_span_without_model_tokens_or_cost_is_no_call(store: Client, ins
     assert store.command("SELECT count() FROM cost_by") == 0
 
 
+async def test_a_wrapper_that_repeats_its_childs_usage_is_counted_once(store: Client, inserter: Inserter) -> None:
+    wrapper = observation_row(observation_id="wrapper", type="SPAN", flags=[Flag.DUPLICATE_USAGE])
+    await inserter.insert("observations_rows", [wrapper, observation_row()], "t")
+    for view in ("cost_by", "cost_by_tag WHERE tag = 'a'"):
+        rows = store.query(f"SELECT sum(calls), sum(total_tokens), sum(total_cost) FROM {view}").result_rows
+        assert rows == [(1, 15, Decimal("0.00003"))], view
+
+
 def test_a_bounded_day_reads_by_the_index_on_the_start(store: Client) -> None:
     store.command(
         "INSERT INTO observations_rows (project_id, trace_id, observation_id, model, start_time, first_seen)"
@@ -193,6 +202,7 @@ def _observation(chance: random.Random) -> ObservationRow:
         release=chance.choice(["1", "2"]),
         tags=sorted(chance.sample(["a", "b", "c"], chance.randrange(4))),
         usage={"total": tokens} if tokens else {},
+        flags=[Flag.DUPLICATE_USAGE] if chance.random() < 0.1 else [],
         total_cost=chance.choice([None, Decimal(chance.randrange(10**9)) / 10**12]),
         row_version=chance.randrange(10**12),
         is_deleted=int(chance.random() < 0.1),
@@ -227,7 +237,8 @@ def _keep_newest(newest: dict[tuple[str, ...], Any], rows: Iterable[Any], key: A
 
 
 def _is_call(row: ObservationRow) -> bool:
-    return bool(row.model) or row.total_cost is not None or row.usage.get("total", 0) > 0
+    used = bool(row.model) or row.total_cost is not None or row.usage.get("total", 0) > 0
+    return used and Flag.DUPLICATE_USAGE not in row.flags
 
 
 def _sums(valued: Iterable[tuple[Any, ObservationRow]]) -> dict[tuple[str, int, Any], Sums]:

@@ -10,7 +10,7 @@ CREATE VIEW IF NOT EXISTS {database}.cost_by_tag {on_cluster}
     trace_name LowCardinality(String),
     environment LowCardinality(String),
     release LowCardinality(String),
-    calls UInt64 COMMENT 'observations that name a model, used tokens or have a cost',
+    calls UInt64 COMMENT 'observations that name a model, used tokens or have a cost, wrappers that repeat a child left out',
     unpriced_calls UInt64 COMMENT 'calls whose cost is not known',
     total_tokens UInt64,
     total_cost Nullable(Decimal(38, 12)) COMMENT 'USD, NULL where no cost is known, never 0'
@@ -21,5 +21,5 @@ AS SELECT
     sum(call.total_cost) AS total_cost
 FROM {database}.observations AS call
 ARRAY JOIN if(empty(tags), [''], arrayDistinct(tags)) AS tag
-WHERE model != '' OR call.total_cost IS NOT NULL OR usage['total'] > 0
+WHERE (model != '' OR call.total_cost IS NOT NULL OR usage['total'] > 0) AND NOT has(flags, 'duplicate_usage')
 GROUP BY project_id, day, tag, model, priced_model, trace_name, environment, release
