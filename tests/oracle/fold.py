@@ -132,7 +132,7 @@ def _attributes(events: list[Known], observations: Mapping[str, Observation], tr
     own = merged(each.event.fields for each in events if each.event.kind == "trace")
     root = observations[tree.root].fields if tree.root else {}
     spans = [each.event.fields for each in events if each.event.kind == "observation"]
-    newest = merged({name: fields[name] for name in CARRIED if name in fields} for fields in spans)
+    newest = merged({name: said for name, said in fields.items() if name in CARRIED} for fields in spans)
     return {
         "name": own.get("name") or root.get("trace_name") or newest.get("trace_name") or root.get("name", ""),
         "user_id": own.get("user_id") or root.get("user_id") or newest.get("user_id", ""),
