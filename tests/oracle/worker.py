@@ -9,7 +9,6 @@ import selectors
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -98,16 +97,27 @@ def _read_back(store: Store, keys: Sequence[tuple[str, str]]) -> Iterator[lookup
 
 
 class _NothingHappens(selectors.SelectSelector):
-    """No file is ever ready: the loop has nothing to ask the kernel."""
+    """No file is ever ready, and waiting takes no time: it only moves the clock of the loop."""
+
+    now = 0.0
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        """At once, whatever the timeout."""
+        """Nothing, at once."""
+        assert timeout is not None, "everything waits for something that will never happen"
+        self.now += max(timeout, 0.0)
         return []
 
 
-def quick_loop() -> asyncio.AbstractEventLoop:
-    """An event loop without input and output: a turn of it costs no system call."""
-    return asyncio.SelectorEventLoop(_NothingHappens())
+class QuickLoop(asyncio.SelectorEventLoop):
+    """An event loop without input and output: no system calls, no waiting, and the same run every time."""
+
+    def __init__(self) -> None:
+        self._selector_alone = _NothingHappens()
+        super().__init__(self._selector_alone)
+
+    def time(self) -> float:
+        """Seconds that the loop has waited."""
+        return self._selector_alone.now
 
 
 class Sink:
@@ -119,7 +129,6 @@ class Sink:
         self._die_at: int | None = None
         self._hold_at: int | None = None
         self._gate = asyncio.Event()
-        self.held: Write | None = None
         self.dead = False
 
     def begin(self, die_at: int | None = None, hold_at: int | None = None) -> None:
@@ -155,14 +164,11 @@ class Sink:
             self._store.apply(write._replace(rows=write.rows[: len(write.rows) // 2]))
             raise Died
         if number == self._hold_at:
-            self.held = write
             try:
                 await self._gate.wait()
             except asyncio.CancelledError:
                 self._store.late.append(write)
                 raise
-            finally:
-                self.held = None
             if self.dead:
                 self._store.late.append(write)
                 raise Died
@@ -244,22 +250,18 @@ class Worker:
         if self._flushing.done():
             self._flushing.result()
             self._flushing = None
+            self._sink.begin()
 
-    def revoke(self) -> None:
-        """Everything goes, as Kafka's eager protocol has it. What is held is given up at the deadline."""
-        if self._flushing is not None:
-            pace = replace(self._pipeline._pace, revoke_deadline=0.0)
-            self._pipeline._pace = pace
+    def revoke(self, hold_at: int | None = None) -> None:
+        """Everything goes, as Kafka's eager protocol has it. What is held, or will be, is given up at the deadline."""
+        if self._flushing is None:
+            self._sink.begin(hold_at=hold_at)
         self._run(self._pipeline.partitions_revoked({TopicPartition(TOPIC, number) for number in self._positions}))
         if self._flushing is not None:
             self._run(self._flushing)
             self._flushing = None
-            self._pipeline._pace = replace(pace, revoke_deadline=60.0)
-        for number in self._positions:
-            if self._log.owners[number] is self:
-                self._log.owners[number] = None
-        self._positions.clear()
-        self._trackers.clear()
+        self._sink.begin()
+        self._disown()
 
     def die(self) -> None:
         """SIGKILL: what was held may or may not arrive."""
@@ -268,10 +270,14 @@ class Worker:
         self._run(self._let_run())
         if self._flushing is not None and not isinstance(self._flushing.exception(), Died):
             self._flushing.result()
+        self._disown()
+
+    def _disown(self) -> None:
         for number, owner in enumerate(self._log.owners):
             if owner is self:
                 self._log.owners[number] = None
         self._positions.clear()
+        self._trackers.clear()
 
     async def _commit(self, batch: Batch) -> None:
         """What the topology's commit does: finished prefixes, of partitions that are still its own."""

@@ -22,7 +22,7 @@ from tests.oracle.durable import PARTITIONS, Log, Store, Trace
 from tests.oracle.fold import Known, Views, views
 from tests.oracle.folded import FEATURES, PRICE
 from tests.oracle.table import difference
-from tests.oracle.worker import CALLS, IDLE, QUIET, Clock, Worker, in_memory, quick_loop
+from tests.oracle.worker import CALLS, IDLE, QUIET, Clock, QuickLoop, Worker, in_memory
 
 EVENTS = st.composite(lambda draw: draw(nasty.neighbours(FEATURES)))()
 WHO = st.integers(0, 1)
@@ -45,7 +45,7 @@ class Cluster(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock, self.log, self.store = Clock(), Log(), Store()
-        self.loop = quick_loop()
+        self.loop = QuickLoop()
         self.patches = ExitStack()
         self.patches.enter_context(in_memory(self.clock))
         self.workers: list[Worker | None] = [None, None]
@@ -99,11 +99,11 @@ class Cluster(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.clock.now += seconds + 1
 
-    @rule(who=WHO)
-    def revoke(self, who: int) -> None:
-        """The partitions go in order, or at the deadline where the store does not answer."""
+    @rule(who=WHO, step=st.none() | STEP)
+    def revoke(self, who: int, step: int | None) -> None:
+        """The partitions go in order, or at the deadline where the store does not answer at a step of the flush."""
         if worker := self.workers[who]:
-            worker.revoke()
+            worker.revoke(step)
 
     @rule(who=WHO)
     def steal(self, who: int) -> None:
@@ -140,7 +140,6 @@ class Cluster(RuleBasedStateMachine):
                 self._finish()
         finally:
             self.patches.close()
-            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             self.loop.close()
 
     def _worker(self, who: int) -> Worker:
