@@ -14,7 +14,7 @@ import orjson
 from pipeline.events.model import Event
 from pipeline.events.priced import Priced, Pricer
 from tests.oracle.merge import Json, merged
-from tests.oracle.tree import Tree, tree_of
+from tests.oracle.tree import LONGEST_PATH, Tree, tree_of
 
 LEVELS = ["DEBUG", "DEFAULT", "WARNING", "ERROR"]
 NOTHING = Priced({}, "none", {}, None, "none", "", "", ())
@@ -59,7 +59,7 @@ def views(known: Iterable[Known], price: Pricer) -> Views:
         traces[each.event.project_id, each.event.trace_id].append(each)
     rows: Views = {"traces": {}, "observations": {}, "scores": {}}
     for (project_id, trace_id), events in traces.items():
-        _add_trace(rows, project_id, trace_id, visible(distinct(events)), price)
+        _add_trace(rows, project_id, trace_id, distinct(events), price)
     return rows
 
 
@@ -89,8 +89,9 @@ def _is_hidden(event: Event, trace_end: int | None, score_ends: Mapping[str, int
     return event.kind == "score" and event.entity_id in score_ends and event.at <= score_ends[event.entity_id]
 
 
-def _add_trace(rows: Views, project_id: str, trace_id: str, events: list[Known], price: Pricer) -> None:
+def _add_trace(rows: Views, project_id: str, trace_id: str, all_events: list[Known], price: Pricer) -> None:
     """All rows of one trace, or of one group of scores that have no trace and so no trace row."""
+    events = visible(all_events)
     names = {"project_id": project_id, "trace_id": trace_id}
     for id_, some in _by_entity(events, "score").items():
         row = _score_row(names, id_, some)
@@ -98,14 +99,18 @@ def _add_trace(rows: Views, project_id: str, trace_id: str, events: list[Known],
     is_group = trace_id.startswith(("session:", "run:"))
     if not events or (is_group and all(each.event.kind == "score" for each in events)):
         return
-    observations = {id_: _observation(some, price) for id_, some in _by_entity(events, "observation").items()}
+    observations = {
+        id_: _observation(project_id, some, price) for id_, some in _by_entity(events, "observation").items()
+    }
     tree = tree_of(
         {id_: each.fields.get("parent_observation_id", "") for id_, each in observations.items()},
         {id_: each.start for id_, each in observations.items()},
     )
     attributes = _attributes(events, observations, tree)
     wrappers = {id_ for id_ in observations if _repeats_a_child(id_, observations, tree)}
-    rows["traces"][project_id, trace_id] = names | _trace_row(events, observations, tree, attributes, wrappers)
+    trace_row = _trace_row(events, observations, tree, attributes, wrappers)
+    flags = sorted([*trace_row["flags"], *_flags_of_all(all_events)])
+    rows["traces"][project_id, trace_id] = names | trace_row | {"flags": flags}
     for id_ in observations:
         row = _observation_row(id_, observations, tree, attributes, wrappers)
         rows["observations"][project_id, trace_id, id_] = names | row
@@ -119,12 +124,12 @@ def _by_entity(events: Iterable[Known], kind: str) -> dict[str, list[Known]]:
     return found
 
 
-def _observation(events: list[Known], price: Pricer) -> Observation:
+def _observation(project_id: str, events: list[Known], price: Pricer) -> Observation:
     """A given start time or type beats a provisional one: the oldest event's time, or the type an update implies."""
     fields = merged(each.event.fields for each in events)
     start = fields.get("start_time", events[0].event.at)
     type_ = fields.get("type") or fields.get("type_provisional") or "SPAN"
-    return Observation(fields, start, type_, fields.get("level", "DEFAULT"), price(fields, start))  # type: ignore[arg-type]
+    return Observation(fields, start, type_, fields.get("level", "DEFAULT"), price(project_id, fields, start))  # type: ignore[arg-type]
 
 
 def _attributes(events: list[Known], observations: Mapping[str, Observation], tree: Tree) -> Row:
@@ -190,16 +195,23 @@ def _trace_row(
 
 
 def _trace_flags(events: list[Known], tree: Tree, ends_before_it_starts: bool) -> list[str]:
-    ids = [each.event.event_id for each in events]
     stated = any(each.event.kind == "trace" for each in events)
     flags = {
-        "conflicting_events": len(set(ids)) < len(ids),
-        "derived_trace": any(each.event.derived_trace for each in events),
         "missing_root": not tree.tops and not stated,
         "several_roots": tree.tops > 1 and not stated,
         "negative_duration": ends_before_it_starts,
     }
     return sorted(flag for flag, holds in flags.items() if holds)
+
+
+def _flags_of_all(events: list[Known]) -> list[str]:
+    """What is odd about the events, hidden ones included."""
+    ids = [each.event.event_id for each in events]
+    flags = {
+        "conflicting_events": len(set(ids)) < len(ids),
+        "derived_trace": any(each.event.derived_trace for each in events),
+    }
+    return [flag for flag, holds in flags.items() if holds]
 
 
 def _observation_row(
@@ -215,6 +227,7 @@ def _observation_row(
         "provisional_start": "start_time" not in fields,
         "negative_duration": end is not None and end < start,
         "duplicate_usage": id_ in wrappers,
+        "path_truncated": len(tree.ancestors(id_)) >= LONGEST_PATH,
     }
     texts = ("parent_observation_id", "name", "status_message", "model", "model_parameters", "input", "output",
              "prompt_name")  # fmt: skip
@@ -259,7 +272,7 @@ def _score_row(names: Mapping[str, str], id_: str, events: list[Known]) -> Row:
     """One score: the last word of each field; a number is only shown where the last type is one of numbers."""
     fields = merged(each.event.fields for each in events)
     texts = ("observation_id", "session_id", "dataset_run_id", "name", "string_value", "comment", "evaluator")
-    has_trace = not fields.get("session_id") and not fields.get("dataset_run_id")
+    has_trace = not names["trace_id"].startswith(("session:", "run:"))
     kind = fields.get("data_type", "NUMERIC")
     return {name: fields.get(name, "") for name in texts} | {
         "project_id": names["project_id"],

@@ -16,12 +16,14 @@ from unittest.mock import patch
 from structlog.testing import capture_logs
 
 from pipeline.events.keys import trace_hash
+from pipeline.events.model import Micros
 from pipeline.store import lookups
 from pipeline.stream import archive as archive_module
+from pipeline.stream import collect as collect_module
 from pipeline.stream import flush as flush_module
-from pipeline.stream import partition as partition_module
 from pipeline.stream.archive import Archive
-from pipeline.stream.batch import Batch, Chunk
+from pipeline.stream.chunk import Chunk
+from pipeline.stream.collect import Collector, Waits
 from pipeline.stream.flush import Flush
 from pipeline.stream.intake import Intake
 from pipeline.stream.offsets import PrefixTracker, TopicPartition
@@ -29,10 +31,12 @@ from pipeline.stream.partition import Limits
 from pipeline.stream.persist import Cancelled
 from pipeline.stream.pipeline import Pace, Pipeline
 from pipeline.stream.stages import Stages
-from tests.oracle.durable import TOPIC, Log, Store, Write
+from tests.oracle.durable import PARTITIONS, TOPIC, Log, Store, Write
 from tests.oracle.folded import PRICE
 
-QUIET, IDLE = 2.0, 60.0  # seconds
+QUIET, IDLE, LONGEST = 2.0, 60.0, 150.0  # seconds
+HOLD, REST = 1.0, 5.0  # seconds
+OPEN_TRACES = 3  # in memory or not
 RESIDENT_TRACES = 2  # so few that settled traces leave memory all the time
 CALLS = 8  # what a flush asks of others: archive, three tables, two topics, ranges, commit
 
@@ -47,9 +51,9 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1_000.0
 
-    def monotonic(self) -> float:
-        """The worker's `time.monotonic`."""
-        return self.now
+    def __call__(self) -> Micros:
+        """The worker's clock."""
+        return Micros(int(self.now * 1e6))
 
     def time_ns(self) -> int:
         """The worker's `time.time_ns`."""
@@ -66,20 +70,21 @@ def in_memory(clock: Clock) -> Iterator[None]:
             raise Cancelled
         return question()
 
-    time = SimpleNamespace(monotonic=clock.monotonic, time_ns=clock.time_ns)
+    time = SimpleNamespace(time_ns=clock.time_ns)
     with ExitStack() as stack:
         stack.enter_context(capture_logs())
-        for module in (flush_module, partition_module):
+        for module in (flush_module, collect_module):
             stack.enter_context(patch.object(module, "time", time))
         stack.enter_context(patch.object(archive_module, "ask_store", ask))
         for name, answer in (
             ("known_trace_hashes", _known_trace_hashes), ("open_traces", _open_traces), ("read_back", _read_back),
+            ("stored_traces", _stored_traces),
         ):  # fmt: skip
             stack.enter_context(patch.object(lookups, name, answer))
         yield
 
 
-def _known_trace_hashes(store: Store, _topic: str, number: int) -> "array[int]":
+def _known_trace_hashes(store: Store, _topic: str, number: int, _partitions: int) -> "array[int]":
     return array("Q", sorted(trace_hash(*trace) for trace in store.archived_from(number)))
 
 
@@ -94,6 +99,17 @@ def _read_back(store: Store, keys: Sequence[tuple[str, str]]) -> Iterator[lookup
     for trace in sorted(keys):
         for row in store.events(trace):
             yield lookups.RawEvent(*(getattr(row, name) for name in lookups.RawEvent._fields))
+
+
+def _stored_traces(
+    store: Store, keys: Sequence[tuple[str, str]], _first_seen: object
+) -> dict[tuple[str, str], lookups.StoredTrace]:
+    rows = {trace: store.table.rows.get(("traces", trace)) for trace in keys}
+    return {
+        trace: lookups.StoredTrace(*trace, row.first_seen, row.version, bool(row.version % 2))
+        for trace, row in rows.items()
+        if row is not None and not row.is_deleted
+    }
 
 
 class _NothingHappens(selectors.SelectSelector):
@@ -174,22 +190,27 @@ class Sink:
                 raise Died
 
 
+async def _made(*parts: Any) -> Pipeline:
+    return Pipeline(*parts)
+
+
 class Worker:
     """One worker process. After `die`, or a method that returned False, it is gone."""
 
-    def __init__(self, log: Log, store: Store, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, log: Log, store: Store, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
         self._log, self._loop = log, loop
         self._sink = sink = Sink(store)
         self._positions: dict[int, int] = {}
         self._trackers: dict[int, PrefixTracker] = {}
         self._flushing: asyncio.Task[None] | None = None
         stages = Stages(None)
-        archive = Archive(store)  # type: ignore[arg-type]
-        intake = Intake(archive.read_back, 2**20, stages)
-        flush = Flush(sink, sink, self._commit, PRICE, lambda _: (), stages)
-        limits = Limits(QUIET, IDLE, RESIDENT_TRACES, 2**30)
+        archive = Archive(store, lambda: PRICE, lambda _: PARTITIONS)  # type: ignore[arg-type]
+        collector = Collector(lambda: PRICE, lambda _: (), Waits(HOLD, REST), stages)
+        flush = Flush(sink, sink, self._commit, archive.events_of)
+        limits = Limits(QUIET, IDLE, LONGEST, RESIDENT_TRACES, 2**30, OPEN_TRACES)
         pace = Pace(60.0, 2**30, 2**30, 2**40, revoke_deadline=60.0)
-        self._pipeline = Pipeline(archive, intake, flush, limits, pace, stages)
+        intake = Intake(2**20, stages)
+        self._pipeline = loop.run_until_complete(_made(archive, intake, collector, flush, limits, pace, stages, clock))
 
     @property
     def partitions(self) -> set[int]:
@@ -215,6 +236,7 @@ class Worker:
                 await self._pipeline.partitions[tp].ready.wait()
 
         self._run(open_())
+        self._run(self._let_run())
 
     def deliver(self, number: int, count: int) -> None:
         """The next records of a partition, as one chunk; nothing where another worker owns it by now."""
@@ -226,6 +248,7 @@ class Worker:
             self._positions[number] = records[-1].offset + 1
             self._trackers[number].deliver(records[-1].offset)
             self._run(self._pipeline.take(Chunk(TopicPartition(TOPIC, number), records, lambda: None)))
+            self._run(self._let_run())  # the cold lane
 
     def flush(self, die_at: int | None = None) -> bool:
         """Finish what is held, then flush; False where that killed it."""
@@ -236,6 +259,7 @@ class Worker:
         self._sink.begin(die_at=die_at)
         try:
             self._run(self._pipeline.flush())
+            self._run(self._let_run())  # sleeping traces that must settle are read back
         except Died:
             self.die()
             return False
@@ -250,7 +274,7 @@ class Worker:
         if self._flushing.done():
             self._flushing.result()
             self._flushing = None
-            self._sink.begin()
+            self._sink.begin()  # it did not get to that step
 
     def revoke(self, hold_at: int | None = None) -> None:
         """Everything goes, as Kafka's eager protocol has it. What is held, or will be, is given up at the deadline."""
@@ -279,10 +303,10 @@ class Worker:
         self._positions.clear()
         self._trackers.clear()
 
-    async def _commit(self, batch: Batch) -> None:
+    async def _commit(self, chunks: Sequence[Chunk]) -> None:
         """What the topology's commit does: finished prefixes, of partitions that are still its own."""
         await self._sink.call(Write("commit", ()))
-        for chunk, _ in batch.chunks:
+        for chunk in chunks:
             if chunk.tp.partition in self._trackers:
                 self._trackers[chunk.tp.partition].finish(chunk.records[-1].offset)
         for number, tracker in self._trackers.items():
