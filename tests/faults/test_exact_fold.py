@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
 
 TRACES = int(os.environ.get("SPANFOLD_TEST_TRACES", "300"))
 LATE = 0.05  # the share of events that come when their trace has left memory
-SMALL = {"settle_quiet": 0.3, "settle_idle": 1.0, "resident_traces": 40}
+SMALL: dict[str, Any] = {"settle_quiet": 0.3, "settle_idle": 1.0, "resident_traces": 40}
 
 
 def test_exact_whatever_happens_to_events_and_workers(stack: Stack) -> None:
