@@ -25,7 +25,7 @@ from tests.oracle.folded import FEATURES, PRICE
 from tests.oracle.table import difference
 from tests.oracle.worker import CALLS, HOLD, IDLE, QUIET, Clock, QuickLoop, Worker, in_memory
 
-EVENTS = st.composite(lambda draw: draw(nasty.neighbours(FEATURES - {"tombstones"})))()
+EVENTS = st.composite(lambda draw: draw(nasty.neighbours(FEATURES)))()
 WHO = st.integers(0, 1)
 PARTITION = st.integers(0, PARTITIONS - 1)
 STEP = st.integers(0, CALLS - 1)
