@@ -205,5 +205,5 @@ class Cluster(RuleBasedStateMachine):
                 assert row is None or row.first_seen == first_seen
 
 
-Cluster.TestCase.settings = settings(max_examples=examples(2), stateful_step_count=40)
+Cluster.TestCase.settings = settings(max_examples=examples(1), stateful_step_count=40)
 TestI1WorkersThatShareALogAndAStore: Any = Cluster.TestCase
