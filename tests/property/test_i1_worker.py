@@ -28,6 +28,7 @@ from tests.oracle.worker import CALLS, HOLD, IDLE, QUIET, Clock, QuickLoop, Work
 EVENTS = st.composite(lambda draw: draw(nasty.neighbours(FEATURES)))()
 WHO = st.integers(0, 1)
 PARTITION = st.integers(0, PARTITIONS - 1)
+PAUSES = st.sampled_from([0.0, 0.0, HOLD + 0.1, QUIET + 0.1])  # until nothing is held, until a trace that ended settles
 STEP = st.integers(0, CALLS - 1)
 
 
@@ -82,13 +83,16 @@ class Cluster(RuleBasedStateMachine):
                 free |= {number for number, owner in enumerate(self.log.owners) if owner is None}
             worker.assign(free)
 
-    @rule(who=WHO, number=PARTITION, count=st.integers(0, 12), then=st.sampled_from(list(Then)), step=STEP)
-    def work(self, who: int, number: int, count: int, then: Then, step: int) -> None:
-        """A worker takes records in, and maybe flushes."""
+    @rule(
+        who=WHO, number=PARTITION, count=st.integers(0, 12), seconds=PAUSES, then=st.sampled_from(list(Then)), step=STEP
+    )
+    def work(self, who: int, number: int, count: int, seconds: float, then: Then, step: int) -> None:
+        """A worker takes records in, and after a while it maybe flushes."""
         self.assign(who)
         worker = self._worker(who)
         if count and number in worker.partitions:
             worker.deliver(number, count)
+        self.clock.now += seconds
         if then is Then.FLUSH:
             worker.flush()
         elif then is Then.DIE and not worker.flush(die_at=step):
@@ -205,5 +209,5 @@ class Cluster(RuleBasedStateMachine):
                 assert row is None or row.first_seen == first_seen
 
 
-Cluster.TestCase.settings = settings(max_examples=examples(1), stateful_step_count=40)
+Cluster.TestCase.settings = settings(max_examples=examples(2), stateful_step_count=40)
 TestI1WorkersThatShareALogAndAStore: Any = Cluster.TestCase
