@@ -9,7 +9,7 @@ from pipeline.events.decode import decode_record
 from pipeline.events.keys import event_identity, record_key
 from pipeline.events.model import Event, Micros, Record
 from pipeline.store.rows import OffsetRangeRow, RawEventRow
-from tests.oracle.fold import Known
+from tests.oracle.event_set import Known
 from tests.oracle.table import Table
 
 TOPIC = "events"

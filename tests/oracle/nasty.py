@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.events.keys import event_identity
 from pipeline.events.model import Event, Kind, Micros
-from tests.oracle.fold import Known
+from tests.oracle.event_set import Known
 
 LONG = "ö" * 800  # as long as an id may be
 AT = 1_700_000_000_000_000

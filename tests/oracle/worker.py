@@ -5,7 +5,6 @@ nothing here waits: a worker does one thing at a time, and a flush may be held a
 """
 
 import asyncio
-import selectors
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -113,30 +112,6 @@ def _stored_traces(
         for trace, row in rows.items()
         if row is not None and not row.is_deleted
     }
-
-
-class _NothingHappens(selectors.SelectSelector):
-    """No file is ever ready, and waiting takes no time: it only moves the clock of the loop."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        """Nothing, at once."""
-        assert timeout is not None, "everything waits for something that will never happen"
-        self.now += max(timeout, 0.0)
-        return []
-
-
-class QuickLoop(asyncio.SelectorEventLoop):
-    """An event loop without input and output: no system calls, no waiting, and the same run every time."""
-
-    def __init__(self) -> None:
-        self._selector_alone = _NothingHappens()
-        super().__init__(self._selector_alone)
-
-    def time(self) -> float:
-        """Seconds that the loop has waited."""
-        return self._selector_alone.now
 
 
 class Sink:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.fixtures.examples import examples
 from tests.oracle import nasty
-from tests.oracle.fold import Known, Views, views
+from tests.oracle.event_set import Known
+from tests.oracle.fold import Views, views
 from tests.oracle.folded import FEATURES, PRICE, FoldedTraces
 from tests.oracle.table import difference
 

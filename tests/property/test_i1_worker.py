@@ -20,10 +20,12 @@ from pipeline.events.canonical import to_canonical_json
 from tests.fixtures.examples import examples
 from tests.oracle import nasty
 from tests.oracle.durable import PARTITIONS, Log, Store, Trace
-from tests.oracle.fold import Known, Views, views
+from tests.oracle.event_set import Known
+from tests.oracle.fold import Views, views
 from tests.oracle.folded import FEATURES, PRICE
+from tests.oracle.loop import QuickLoop
 from tests.oracle.table import difference
-from tests.oracle.worker import CALLS, HOLD, IDLE, QUIET, Clock, QuickLoop, Worker, in_memory
+from tests.oracle.worker import CALLS, HOLD, IDLE, QUIET, Clock, Worker, in_memory
 
 EVENTS = st.composite(lambda draw: draw(nasty.neighbours(FEATURES)))()
 WHO = st.integers(0, 1)
