@@ -5,7 +5,6 @@ nothing here waits: a worker does one thing at a time, and a flush may be held a
 """
 
 import asyncio
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
@@ -14,7 +13,6 @@ from unittest.mock import patch
 
 from structlog.testing import capture_logs
 
-from pipeline.events.keys import trace_hash
 from pipeline.events.model import Micros
 from pipeline.store import lookups
 from pipeline.stream import archive as archive_module
@@ -31,6 +29,7 @@ from pipeline.stream.partition import Limits
 from pipeline.stream.persist import Cancelled
 from pipeline.stream.pipeline import Pace, Pipeline
 from pipeline.stream.stages import Stages
+from tests.oracle.answers import known_trace_hashes, open_traces, read_back, stored_traces
 from tests.oracle.durable import PARTITIONS, TOPIC, Log, Store, Write, decode
 from tests.oracle.folded import PRICE
 
@@ -79,39 +78,11 @@ def in_memory(clock: Clock) -> Iterator[None]:
             stack.enter_context(patch.object(module, "decode_record", decode))
         stack.enter_context(patch.object(archive_module, "ask_store", ask))
         for name, answer in (
-            ("known_trace_hashes", _known_trace_hashes), ("open_traces", _open_traces), ("read_back", _read_back),
-            ("stored_traces", _stored_traces),
+            ("known_trace_hashes", known_trace_hashes), ("open_traces", open_traces), ("read_back", read_back),
+            ("stored_traces", stored_traces),
         ):  # fmt: skip
             stack.enter_context(patch.object(lookups, name, answer))
         yield
-
-
-def _known_trace_hashes(store: Store, _topic: str, number: int, _partitions: int) -> "array[int]":
-    return array("Q", sorted(trace_hash(*trace) for trace in store.archived_from(number)))
-
-
-def _open_traces(
-    store: Store, _topic: str, number: int, limit: int, after: tuple[str, str] = ("", "")
-) -> list[tuple[str, str]]:
-    open_ = [trace for trace in store.archived_from(number) if trace > after and store.is_settled(trace) is False]
-    return sorted(open_)[:limit]
-
-
-def _read_back(store: Store, keys: Sequence[tuple[str, str]]) -> Iterator[lookups.RawEvent]:
-    for trace in sorted(keys):
-        for row in store.events(trace):
-            yield lookups.RawEvent(*(getattr(row, name) for name in lookups.RawEvent._fields))
-
-
-def _stored_traces(
-    store: Store, keys: Sequence[tuple[str, str]], _first_seen: object
-) -> dict[tuple[str, str], lookups.StoredTrace]:
-    rows = {trace: store.table.rows.get(("traces", trace)) for trace in keys}
-    return {
-        trace: lookups.StoredTrace(*trace, row.first_seen, row.version, bool(row.version % 2))
-        for trace, row in rows.items()
-        if row is not None and not row.is_deleted
-    }
 
 
 class Sink:
