@@ -1,6 +1,7 @@
 """Fixtures for all tests: the real broker and ClickHouse engine, started once a session when first asked for.
 
-SPANFOLD_TEST_DEPTH=deep lets the property tests that are counted by fixtures/examples.py try 50 times as much.
+SPANFOLD_TEST_DEPTH=deep lets the property tests that are counted by fixtures/examples.py try 50 times as much; give
+pytest `--timeout 0` with it.
 """
 
 import os

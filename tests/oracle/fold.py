@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pipeline.events.model import Event
 from pipeline.events.priced import Priced, Pricer
+from tests.oracle.event_set import Known, distinct, visible
 from tests.oracle.merge import Json, merged
 from tests.oracle.tree import LONGEST_PATH, Tree, tree_of
 
@@ -23,18 +23,6 @@ CARRIED = ("trace_name", "user_id", "session_id", "release", "tags", "public")  
 Row = dict[str, Any]
 Key = tuple[str, ...]  # project, the row's trace id, and for observations and scores their own id
 Views = dict[str, dict[Key, Row]]
-
-
-class Known(NamedTuple):
-    """An event, with the hash that stands for its bytes."""
-
-    event: Event
-    identity: bytes
-
-    @property
-    def stamp(self) -> tuple[int, str, bytes]:
-        """What decides whose word is the last."""
-        return self.event.at, self.event.event_id, self.identity
 
 
 class Observation(NamedTuple):
@@ -61,32 +49,6 @@ def views(known: Iterable[Known], price: Pricer) -> Views:
     for (project_id, trace_id), events in traces.items():
         _add_trace(rows, project_id, trace_id, distinct(events), price)
     return rows
-
-
-def distinct(events: Iterable[Known]) -> list[Known]:
-    """Each event once, the oldest first: the same id with the same bytes is the same event."""
-    once = {(each.event.event_id, each.identity): each for each in events}
-    return sorted(once.values(), key=lambda each: each.stamp)
-
-
-def visible(events: list[Known]) -> list[Known]:
-    """What tombstones leave: a trace's hides all that is not newer, a score's the same of that score."""
-    trace_end = max((e.event.at for e in events if _is_tombstone(e) and e.event.kind == "trace"), default=None)
-    score_ends: dict[str, int] = {}
-    for each in events:
-        if _is_tombstone(each) and each.event.kind == "score":
-            score_ends[each.event.entity_id] = each.event.at  # the oldest come first
-    return [each for each in events if not _is_hidden(each.event, trace_end, score_ends)]
-
-
-def _is_tombstone(known: Known) -> bool:
-    return bool(known.event.fields.get("deleted"))
-
-
-def _is_hidden(event: Event, trace_end: int | None, score_ends: Mapping[str, int]) -> bool:
-    if trace_end is not None and event.at <= trace_end:
-        return True
-    return event.kind == "score" and event.entity_id in score_ends and event.at <= score_ends[event.entity_id]
 
 
 def _add_trace(rows: Views, project_id: str, trace_id: str, all_events: list[Known], price: Pricer) -> None:
@@ -137,7 +99,7 @@ def _attributes(events: list[Known], observations: Mapping[str, Observation], tr
     own = merged(each.event.fields for each in events if each.event.kind == "trace")
     root = observations[tree.root].fields if tree.root else {}
     spans = [each.event.fields for each in events if each.event.kind == "observation"]
-    newest = merged({name: fields[name] for name in CARRIED if name in fields} for fields in spans)
+    newest = merged({name: said for name, said in fields.items() if name in CARRIED} for fields in spans)
     return {
         "name": own.get("name") or root.get("trace_name") or newest.get("trace_name") or root.get("name", ""),
         "user_id": own.get("user_id") or root.get("user_id") or newest.get("user_id", ""),

@@ -7,7 +7,8 @@ from pipeline.events.model import Micros
 from pipeline.fold.build import EVERYTHING, Want, build, rest
 from pipeline.fold.state import Seen, TraceState
 from pipeline.stream.rows import Rows, add_rows
-from tests.oracle.fold import Known, Views
+from tests.oracle.event_set import Known
+from tests.oracle.fold import Views
 from tests.oracle.table import Table
 
 PRICE = ObservationPricer()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.events.keys import event_identity
 from pipeline.events.model import Event, Kind, Micros
-from tests.oracle.fold import Known
+from tests.oracle.event_set import Known
 
 LONG = "ö" * 800  # as long as an id may be
 AT = 1_700_000_000_000_000
@@ -78,10 +78,12 @@ def _fields(draw: st.DrawFn, opinions: list[tuple[str, Any]], most: int) -> dict
 
 
 def as_sent(event: Event) -> Event:
-    """The event with what a producer could not send left out or mended: empty ids, a score without a name."""
+    """The event with what a producer could not send left out or mended: empty ids, a score without a name or value."""
     fields: Any = {name: value for name, value in event.fields.items() if (name, value) not in _NOT_ON_THE_WIRE}
     if event.kind is Kind.SCORE and not fields.get("name"):
         fields["name"] = "quality"
+    if event.kind is Kind.SCORE and "data_type" not in fields:
+        fields |= _VALUES[0]
     return event._replace(event_id=event.event_id or "e0", fields=fields, derived_trace=False)
 
 
@@ -102,8 +104,9 @@ def _with_parent(fields: dict[str, Any], parent: str | None) -> dict[str, Any]:
 
 def trace_events(features: frozenset[str]) -> st.SearchStrategy[Known]:
     """What trace events say, deletion included where that is a feature."""
-    tombstones = [TOMBSTONE] * 6 if "tombstones" in features else []
-    return _events(Kind.TRACE, ["t"], _fields(_opinions(**_CARRIED) + tombstones, 4))
+    opinions = _fields(_opinions(**_CARRIED), 4)
+    tombstones = [st.just(dict([TOMBSTONE]))] if "tombstones" in features else []
+    return _events(Kind.TRACE, ["t"], st.one_of(opinions, opinions, opinions, *tombstones))
 
 
 def span_events(entities: list[str], most: int = 6) -> st.SearchStrategy[Known]:

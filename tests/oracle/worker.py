@@ -5,23 +5,20 @@ nothing here waits: a worker does one thing at a time, and a flush may be held a
 """
 
 import asyncio
-import selectors
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 from structlog.testing import capture_logs
 
-from pipeline.events.keys import trace_hash
 from pipeline.events.model import Micros
 from pipeline.store import lookups
 from pipeline.stream import archive as archive_module
 from pipeline.stream import collect as collect_module
 from pipeline.stream import flush as flush_module
+from pipeline.stream import intake as intake_module
 from pipeline.stream.archive import Archive
 from pipeline.stream.chunk import Chunk
 from pipeline.stream.collect import Collector, Waits
@@ -32,7 +29,8 @@ from pipeline.stream.partition import Limits
 from pipeline.stream.persist import Cancelled
 from pipeline.stream.pipeline import Pace, Pipeline
 from pipeline.stream.stages import Stages
-from tests.oracle.durable import PARTITIONS, TOPIC, Log, Store, Write
+from tests.oracle.answers import known_trace_hashes, open_traces, read_back, read_back_observations, stored_traces
+from tests.oracle.durable import PARTITIONS, TOPIC, Log, Store, Write, decode
 from tests.oracle.folded import PRICE
 
 QUIET, IDLE, LONGEST = 2.0, 60.0, 150.0  # seconds
@@ -77,59 +75,15 @@ def in_memory(clock: Clock) -> Iterator[None]:
         stack.enter_context(capture_logs())
         for module in (flush_module, collect_module):
             stack.enter_context(patch.object(module, "time", time))
+        for module in (intake_module, archive_module):
+            stack.enter_context(patch.object(module, "decode_record", decode))
         stack.enter_context(patch.object(archive_module, "ask_store", ask))
         for name, answer in (
-            ("known_trace_hashes", _known_trace_hashes), ("open_traces", _open_traces), ("read_back", _read_back),
-            ("read_back_observations", _read_back_observations),
-            ("stored_traces", _stored_traces),
+            ("known_trace_hashes", known_trace_hashes), ("open_traces", open_traces), ("read_back", read_back),
+            ("read_back_observations", read_back_observations), ("stored_traces", stored_traces),
         ):  # fmt: skip
             stack.enter_context(patch.object(lookups, name, answer))
         yield
-
-
-def _known_trace_hashes(store: Store, _topic: str, number: int, _partitions: int) -> "array[int]":
-    return array("Q", sorted(trace_hash(*trace) for trace in store.archived_from(number)))
-
-
-def _open_traces(
-    store: Store, _topic: str, number: int, limit: int, after: tuple[str, str] = ("", "")
-) -> list[tuple[str, str]]:
-    open_ = [trace for trace in store.archived_from(number) if trace > after and store.is_settled(trace) is False]
-    return sorted(open_)[:limit]
-
-
-def _read_back(store: Store, keys: Sequence[tuple[str, str]]) -> Iterator[lookups.RawEvent]:
-    for trace in sorted(keys):
-        for row in store.events(trace):
-            yield lookups.RawEvent(*(getattr(row, name) for name in lookups.RawEvent._fields))
-
-
-def _read_back_observations(store: Store, trace: tuple[str, str], ids: Sequence[str]) -> Iterator[lookups.RawEvent]:
-    yield from (raw for raw in _read_back(store, [trace]) if raw.kind == "observation" and raw.entity_id in ids)
-
-
-def _stored_traces(
-    store: Store, keys: Sequence[tuple[str, str]], _first_seen: object
-) -> dict[tuple[str, str], lookups.StoredTrace]:
-    rows = {trace: store.table.rows.get(("traces", trace)) for trace in keys}
-    return {
-        trace: lookups.StoredTrace(*trace, row.first_seen, row.version, bool(row.version % 2))
-        for trace, row in rows.items()
-        if row is not None and not row.is_deleted
-    }
-
-
-class _NothingHappens(selectors.SelectSelector):
-    """No file is ever ready: the loop has nothing to ask the kernel."""
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        """At once, whatever the timeout."""
-        return []
-
-
-def quick_loop() -> asyncio.AbstractEventLoop:
-    """An event loop without input and output: a turn of it costs no system call."""
-    return asyncio.SelectorEventLoop(_NothingHappens())
 
 
 class Sink:
@@ -141,7 +95,6 @@ class Sink:
         self._die_at: int | None = None
         self._hold_at: int | None = None
         self._gate = asyncio.Event()
-        self.held: Write | None = None
         self.dead = False
 
     def begin(self, die_at: int | None = None, hold_at: int | None = None) -> None:
@@ -177,14 +130,11 @@ class Sink:
             self._store.apply(write._replace(rows=write.rows[: len(write.rows) // 2]))
             raise Died
         if number == self._hold_at:
-            self.held = write
             try:
                 await self._gate.wait()
             except asyncio.CancelledError:
                 self._store.late.append(write)
                 raise
-            finally:
-                self.held = None
             if self.dead:
                 self._store.late.append(write)
                 raise Died
@@ -276,21 +226,16 @@ class Worker:
             self._flushing = None
             self._sink.begin()  # it did not get to that step
 
-    def revoke(self) -> None:
-        """Everything goes, as Kafka's eager protocol has it. What is held is given up at the deadline."""
-        if self._flushing is not None:
-            pace = replace(self._pipeline._pace, revoke_deadline=0.0)
-            self._pipeline._pace = pace
+    def revoke(self, hold_at: int | None = None) -> None:
+        """Everything goes, as Kafka's eager protocol has it. What is held, or will be, is given up at the deadline."""
+        if self._flushing is None:
+            self._sink.begin(hold_at=hold_at)
         self._run(self._pipeline.partitions_revoked({TopicPartition(TOPIC, number) for number in self._positions}))
         if self._flushing is not None:
             self._run(self._flushing)
             self._flushing = None
-            self._pipeline._pace = replace(pace, revoke_deadline=60.0)
-        for number in self._positions:
-            if self._log.owners[number] is self:
-                self._log.owners[number] = None
-        self._positions.clear()
-        self._trackers.clear()
+        self._sink.begin()
+        self._disown()
 
     def die(self) -> None:
         """SIGKILL: what was held may or may not arrive."""
@@ -299,10 +244,14 @@ class Worker:
         self._run(self._let_run())
         if self._flushing is not None and not isinstance(self._flushing.exception(), Died):
             self._flushing.result()
+        self._disown()
+
+    def _disown(self) -> None:
         for number, owner in enumerate(self._log.owners):
             if owner is self:
                 self._log.owners[number] = None
         self._positions.clear()
+        self._trackers.clear()
 
     async def _commit(self, chunks: Sequence[Chunk]) -> None:
         """What the topology's commit does: finished prefixes, of partitions that are still its own."""

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.fixtures.examples import examples
 from tests.oracle import nasty
-from tests.oracle.fold import Known, Views, views
+from tests.oracle.event_set import Known
+from tests.oracle.fold import Views, views
 from tests.oracle.folded import FEATURES, PRICE, FoldedTraces
 from tests.oracle.table import difference
 
@@ -57,7 +58,7 @@ def test_i1_any_trace_folds_to_the_rows_of_the_oracle(events: list[Known], chanc
     _check(events, chance)
 
 
-@settings(max_examples=examples(4))
+@settings(max_examples=examples(3))
 @given(nasty.crowded_observations(), CHANCE)
 def test_i1_many_events_of_one_observation_fold_to_the_rows_of_the_oracle(events: list[Known], chance: Random) -> None:
     _check(events, chance)

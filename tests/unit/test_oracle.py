@@ -6,7 +6,8 @@ from typing import Any
 from pipeline.cost.price import ObservationPricer
 from pipeline.events.keys import event_identity
 from pipeline.events.model import Event, Kind, Micros
-from tests.oracle.fold import Known, Views, views
+from tests.oracle.event_set import Known
+from tests.oracle.fold import Views, views
 from tests.oracle.merge import merged, merged_metadata
 
 PRICE = ObservationPricer()

@@ -1,0 +1,45 @@
+"""What the store in memory answers where the stream asks ClickHouse (pipeline.store.lookups)."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+
+from pipeline.events.keys import trace_hash
+from pipeline.store import lookups
+from tests.oracle.durable import Store
+
+
+def known_trace_hashes(store: Store, _topic: str, number: int, _partitions: int) -> "array[int]":
+    """What the archive holds of a partition."""
+    return array("Q", sorted(trace_hash(*trace) for trace in store.archived_from(number)))
+
+
+def open_traces(
+    store: Store, _topic: str, number: int, limit: int, after: tuple[str, str] = ("", "")
+) -> list[tuple[str, str]]:
+    """Traces whose newest row says that they are open."""
+    open_ = [trace for trace in store.archived_from(number) if trace > after and store.is_settled(trace) is False]
+    return sorted(open_)[:limit]
+
+
+def read_back(store: Store, keys: Sequence[tuple[str, str]]) -> Iterator[lookups.RawEvent]:
+    """Distinct events, trace by trace."""
+    for trace in sorted(keys):
+        for row in store.events(trace):
+            yield lookups.RawEvent(*(getattr(row, name) for name in lookups.RawEvent._fields))
+
+
+def read_back_observations(store: Store, trace: tuple[str, str], ids: Sequence[str]) -> Iterator[lookups.RawEvent]:
+    """Distinct events of some observations of a trace."""
+    yield from (raw for raw in read_back(store, [trace]) if raw.kind == "observation" and raw.entity_id in ids)
+
+
+def stored_traces(
+    store: Store, keys: Sequence[tuple[str, str]], _first_seen: object
+) -> dict[tuple[str, str], lookups.StoredTrace]:
+    """What the newest trace rows say of themselves."""
+    rows = {trace: store.table.rows.get(("traces", trace)) for trace in keys}
+    return {
+        trace: lookups.StoredTrace(*trace, row.first_seen, row.version, bool(row.version % 2))
+        for trace, row in rows.items()
+        if row is not None and not row.is_deleted
+    }
