@@ -40,3 +40,32 @@ class Flag(StrEnum):
     )
     TOTAL_MISMATCH = "total_mismatch", "observation: the total of the given usage is not the sum of its parts"
     NEGATIVE_USAGE = "negative_usage", "observation: a part of the usage is larger than the whole it belongs to"
+
+
+def page() -> str:
+    """docs/flags.md: every flag in a table for each kind of row, sorted by name."""
+    parts = [_HEAD]
+    for kind, view in (("observation", "observations"), ("trace", "traces")):
+        parts.append(f"\n## In `{view}`\n\n| flag | what it says |\n|---|---|\n")
+        for flag in sorted(Flag):
+            kinds, _, text = flag.doc.partition(": ")
+            if kind in kinds:
+                parts.append(f"| `{flag}` | {text} |\n")
+    return "".join(parts)
+
+
+_HEAD = """# Flags
+
+<!-- Made by `python -m pipeline.events.flags > docs/flags.md`; change pipeline/events/flags.py instead. -->
+
+The column `flags` tells what was odd about a row, sorted by name. Nothing is refused for any of this: a flag says by
+which rule of [folding.md](folding.md) the row was made nevertheless. Flags follow from the events that have come so
+far, so they may go again: an `orphan` is none once its parent has arrived.
+
+```sql
+SELECT arrayJoin(flags) AS flag, count() AS observations FROM observations WHERE project_id = 'my-project' GROUP BY flag
+```
+"""
+
+if __name__ == "__main__":
+    print(page(), end="")
