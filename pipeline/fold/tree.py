@@ -288,11 +288,19 @@ class Tree:
             self.changed[node] = None
 
     def _repeats_a_child(self, node: Observation) -> bool:
-        """True where a direct child has the same canonical usage and the same model (or it names none itself)."""
-        usage, model = node.priced.usage, node.model
+        """True where a direct child has the same canonical usage and the same model (or it names none itself).
+
+        A child without a known cost does not stand for a node that has one: no money may leave the sums.
+        """
+        usage, model, costs = node.priced.usage, node.model, node.priced.total_cost is not None
         if not usage:
             return False
-        return any(kid.priced.usage == usage and (not model or kid.model == model) for kid in self.children(node))
+        return any(
+            kid.priced.usage == usage
+            and (not model or kid.model == model)
+            and not (costs and kid.priced.total_cost is None)
+            for kid in self.children(node)
+        )
 
     def _sum_up(self) -> None:
         """Push differences upwards, each observation after all that lies below it and has one."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.events.headers import CONTENT_TYPE, PROJECT, RECEIVER
-from pipeline.events.keys import record_key, run_group, session_group
+from pipeline.events.keys import record_key
 from pipeline.events.model import Micros, Record
 from pipeline.events.reasons import Reason
 from pipeline.store.insert import Refused
@@ -20,10 +20,9 @@ def traces_of(refused: Sequence[Refused]) -> list[TraceKey]:
     names: dict[TraceKey, None] = {}
     for refusal in refused:
         row = refusal.row
-        if isinstance(row, ScoreRow) and not row.trace_id:
-            group = session_group(row.session_id) if row.session_id else run_group(row.dataset_run_id)
-            names[row.project_id, group] = None
-        elif isinstance(row, TraceRow | ObservationRow | ScoreRow):
+        if isinstance(row, ScoreRow):
+            names[row.project_id, row.score_group or row.trace_id] = None
+        elif isinstance(row, TraceRow | ObservationRow):
             names[row.project_id, row.trace_id] = None
     return list(names)
 

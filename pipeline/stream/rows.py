@@ -172,6 +172,7 @@ def _score_row(state: TraceState, view: ScoreView, now: Micros, version: int) ->
         first_seen=state.first_seen,
         updated_at=now,
         row_version=version,
+        score_group="" if is_trace(state.trace_id) else state.trace_id,
     )
 
 

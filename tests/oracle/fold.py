@@ -57,7 +57,7 @@ def _add_trace(rows: Views, project_id: str, trace_id: str, all_events: list[Kno
     names = {"project_id": project_id, "trace_id": trace_id}
     for id_, some in _by_entity(events, "score").items():
         row = _score_row(names, id_, some)
-        rows["scores"][project_id, row["trace_id"], id_] = row
+        rows["scores"][project_id, row["trace_id"], id_, "" if row["trace_id"] else trace_id] = row
     is_group = trace_id.startswith(("session:", "run:"))
     if not events or (is_group and all(each.event.kind == "score" for each in events)):
         return
@@ -113,12 +113,18 @@ def _attributes(events: list[Known], observations: Mapping[str, Observation], tr
 
 
 def _repeats_a_child(id_: str, observations: Mapping[str, Observation], tree: Tree) -> bool:
-    """A wrapper: it has usage, and one that hangs directly under it has the same, of the same model if it names one."""
+    """A wrapper: it has usage, and one that hangs directly under it has the same, of the same model if it names one.
+
+    Its known cost stays in the sums where that child has none.
+    """
     own = observations[id_]
     children = [observations[child] for child in tree.children(id_)]
     model = own.fields.get("model", "")
     return bool(own.priced.usage) and any(
-        child.priced.usage == own.priced.usage and model in ("", child.fields.get("model", "")) for child in children
+        child.priced.usage == own.priced.usage
+        and model in ("", child.fields.get("model", ""))
+        and (own.priced.total_cost is None or child.priced.total_cost is not None)
+        for child in children
     )
 
 

@@ -189,8 +189,8 @@ def _moved(each: Known, home: tuple[str, str]) -> Known:
 
 
 def _grouped(each: Known, group: str) -> Known:
-    """A score of a session or a run; its id is its own, for the store knows it by project and id alone."""
+    """A score of a session or a run, under an id that others use as well."""
     prefix, _, id_ = group.partition(":")
     fields: Any = {**each.event.fields, {"session": "session_id", "run": "dataset_run_id"}[prefix]: id_}
-    event = each.event._replace(trace_id=group, entity_id=f"{prefix} {each.event.entity_id}"[:800], fields=fields)
+    event = each.event._replace(trace_id=group, fields=fields)
     return Known(event, event_identity(event.event_id, repr(event).encode()))

@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 from pipeline.store.rows import ObservationRow, ScoreRow, TraceRow
 from tests.oracle.fold import Key, Views
 
-WHEN = frozenset({"first_seen", "updated_at", "row_version", "settled", "is_deleted"})  # say when, not what
+WHEN = frozenset(
+    {"first_seen", "updated_at", "row_version", "settled", "is_deleted", "score_group"}
+)  # say when, not what
 
 _VIEWS: dict[type, tuple[str, tuple[str, ...]]] = {
     TraceRow: ("traces", ("project_id", "trace_id")),
     ObservationRow: ("observations", ("project_id", "trace_id", "observation_id")),
-    ScoreRow: ("scores", ("project_id", "trace_id", "score_id")),
+    ScoreRow: ("scores", ("project_id", "trace_id", "score_id", "score_group")),
 }
 
 

@@ -141,7 +141,12 @@ def _repeats(id_: str, said: dict[str, Said], children: Iterable[str]) -> bool:
     own = said[id_]
     models = {kid: kid if said[kid].model is None else said[kid].model for kid in children}
     own_model = id_ if own.model is None else own.model
-    return own.tokens > 0 and any(said[kid].tokens == own.tokens and own_model in ("", models[kid]) for kid in models)
+    return own.tokens > 0 and any(
+        said[kid].tokens == own.tokens
+        and own_model in ("", models[kid])
+        and (own.cost is None or said[kid].cost is not None)
+        for kid in models
+    )
 
 
 def orders(said: dict[str, Said]) -> Iterator[Grown]:

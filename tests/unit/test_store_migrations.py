@@ -62,7 +62,8 @@ def test_a_name_that_is_no_identifier_is_refused(name: str) -> None:
 def test_a_view_shows_the_columns_of_its_rows_in_order(view: str, row: type) -> None:
     (migration,) = (migration for migration in MIGRATIONS if migration.name.endswith(f"_{view}.sql"))
     columns = statement(migration, ONE_SERVER).split("SELECT ")[1].split(" FROM ")[0].split(", ")
-    assert (*columns, "is_deleted") == row._fields  # type: ignore[attr-defined]
+    fields = [name for name in row._fields if name not in ("score_group", "is_deleted")]  # type: ignore[attr-defined]
+    assert columns == fields
 
 
 @pytest.mark.parametrize("table", ["traces_rows", "observations_rows", "scores_rows"])
