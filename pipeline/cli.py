@@ -108,8 +108,10 @@ def ingest(data: Data = None) -> None:
     Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 spanfold ingest`
     """
     from pipeline.ingest import serve
+    from pipeline.score_lookup import ScoreLookup
 
-    serve(_as_role(data))
+    settings = _as_role(data)
+    serve(settings, ScoreLookup(settings))
 
 
 @app.command(rich_help_panel="Run")

@@ -59,6 +59,16 @@ class Settings(BaseSettings):
         10.0, gt=0, description="Seconds a request waits for Kafka before it is answered 503."
     )
     held_bytes: int = Field(256 * 2**20, ge=1, description="Bytes of unanswered requests held; more are answered 503.")
+    max_batch_events: int = Field(10_000, ge=1, description="Most events of one request.")
+    max_header_bytes: int = Field(32 * 1024, ge=1024, description="Longest request line and headers together.")
+    header_timeout: float = Field(10.0, gt=0, description="Seconds in which a client must have sent its headers.")
+    rate_requests: int = Field(2_000, ge=0, description="Requests per second and project, per process; 0: no limit.")
+    rate_events: int = Field(100_000, ge=0, description="Events per second and project, per process; 0: no limit.")
+    rate_bytes: int = Field(200 * 2**20, ge=0, description="Bytes of bodies per second and project; 0: no limit.")
+    rate_burst: float = Field(5.0, gt=0, description="So many seconds' worth may come at once.")
+    max_lag: int = Field(
+        0, ge=0, description="Events that workers may be behind; above it the front door answers 503. 0: no limit."
+    )
 
     # Stream
     flush_interval: float = Field(0.4, gt=0, description="Longest time between two flushes to the store.")
@@ -80,6 +90,11 @@ class Settings(BaseSettings):
     def events_topic(self) -> str:
         """Raw events, keyed by PROJECT/TRACE."""
         return f"{self.topic_prefix}.events"
+
+    @cached_property
+    def fold_group(self) -> str:
+        """The consumer group of the workers."""
+        return f"{self.topic_prefix}-fold"
 
     @cached_property
     def evaluations_topic(self) -> str:

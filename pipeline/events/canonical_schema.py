@@ -55,6 +55,7 @@ class _Common(_Required, total=False):
     created: Flag | None
     environment: str | None
     metadata: MetadataField | None
+    deleted: Flag | None
 
 
 class _Versioned(_Common, total=False):
@@ -110,6 +111,7 @@ class _ScoreFields(_Common, total=False):
     observation_id: IdField | None
     session_id: IdField | None
     dataset_run_id: IdField | None
+    name: Annotated[str, Field(min_length=1)] | None
     data_type: DataType | None
     value: Any
     string_value: str | None
@@ -119,11 +121,10 @@ class _ScoreFields(_Common, total=False):
 
 
 class ScoreBody(_ScoreFields):
-    """A statement about a score; `value` holds a number, a truth value or a string."""
+    """A statement about a score; `value` holds a number, a truth value or a string. A tombstone needs no name."""
 
     kind: Literal["score"]
     score_id: IdField
-    name: Annotated[str, Field(min_length=1)]
 
 
 Body = TraceBody | ObservationBody | ScoreBody

@@ -15,6 +15,8 @@ import uvicorn
 from pipeline.config import Settings
 from pipeline.errors import SettingError
 from pipeline.ingest.app import create_app
+from pipeline.ingest.connection import bounded
+from pipeline.ingest.front import FindScore
 from pipeline.registry import InitialProject, Registry, open_registry
 
 log = logging.getLogger(__name__)
@@ -22,15 +24,18 @@ log = logging.getLogger(__name__)
 _GRACE_SECONDS = 5
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises SettingError for a taken port, RegistryError for an unusable registry."""
+def serve(settings: Settings, find_score: FindScore | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; `find_score` tells what a score belongs to, see `create_app`.
+
+    Raises SettingError for a taken port, RegistryError for an unusable registry.
+    """
     registry = open_registry(settings.registry)
     try:
         prepare_project(registry, settings)
         listener = listen(settings)
         log.info("listening on http://%s:%d", *listener.getsockname()[:2])
         _end_well_after_signals()
-        uvicorn.Server(server_config(settings, registry)).run(sockets=[listener])
+        uvicorn.Server(server_config(settings, registry, find_score)).run(sockets=[listener])
     finally:
         registry.close()
 
@@ -72,12 +77,12 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def server_config(settings: Settings, registry: Registry) -> uvicorn.Config:
+def server_config(settings: Settings, registry: Registry, find_score: FindScore | None = None) -> uvicorn.Config:
     """uvicorn's settings: the fast loop and parser, logs through `logging` as the caller set it up, no access log."""
     return uvicorn.Config(
-        create_app(settings, registry),
+        create_app(settings, registry, find_score),
         loop="asyncio" if sys.platform == "win32" else "uvloop",
-        http="httptools",
+        http=bounded(settings.max_header_bytes, settings.header_timeout),
         ws="none",
         lifespan="on",
         log_config=None,

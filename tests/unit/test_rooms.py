@@ -21,7 +21,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "ingest": {"registry"},
     "stream": {"fold", "cost", "evaluate", "store", "registry"},
 }
-TOP = {"cli", "__main__", "prepare", "demo", "bench"}
+TOP = {"cli", "__main__", "prepare", "score_lookup", "demo", "bench"}
 
 
 def _room(module: str) -> str:
