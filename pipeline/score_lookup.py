@@ -27,8 +27,9 @@ _SQL = (
 class ScoreLookup:
     """Call it with a project and a score; safe from any loop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, seconds: float = _SECONDS) -> None:
         self._settings = settings
+        self._seconds = seconds  # to connect; and for a query at least 1
         self._client: Client | None = None
         self._lock = Lock()
 
@@ -46,7 +47,7 @@ class ScoreLookup:
     def _connected(self) -> Client:
         with self._lock:
             if self._client is None:
-                self._client = connect(self._settings, deadline=_SECONDS, timeout=_SECONDS)
+                self._client = connect(self._settings, deadline=self._seconds, timeout=max(1.0, self._seconds))
             return self._client
 
 

@@ -44,7 +44,7 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         directory, producer = Directory(registry), EventProducer(settings)
-        lag = LagWatch(settings, metrics)
+        lag = LagWatch(settings, metrics, producer.partitions)
         app.state.front = FrontDoor(
             settings,
             directory,

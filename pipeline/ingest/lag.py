@@ -8,6 +8,7 @@ lag cannot be read the last answer stands, and that Kafka is away is noticed by 
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -25,8 +26,9 @@ _ANSWER_SECONDS = 10.0
 class LagWatch:
     """`start`, `check` at every request, `stop`."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, partitions: Callable[[], Awaitable[int]]) -> None:
         self._settings = settings
+        self._partitions = partitions  # how many the events topic has now
         self._gauge = metrics.lag
         self._task: asyncio.Task[None] | None = None
         self.lag = 0
@@ -77,10 +79,7 @@ class LagWatch:
 
     async def _read(self, consumer: AIOKafkaConsumer) -> int:
         topic = self._settings.events_topic
-        await consumer.topics()  # asks anew: partitions may have been added
-        places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-        if not places:
-            return 0
+        places = [TopicPartition(topic, number) for number in range(await self._partitions())]
         consumer.assign(places)
         ends, starts = await consumer.end_offsets(places), await consumer.beginning_offsets(places)
         lag = 0
