@@ -22,12 +22,13 @@ _TRACE, _OBSERVATION, _SCORE = Kind.TRACE, Kind.OBSERVATION, Kind.SCORE  # an en
 
 def parse_canonical_json(raw: bytes) -> Event:
     """The event in `raw`, one JSON object. Raises DecodeError."""
-    check_literals(raw)
     try:
         body = BODY.validate_json(raw)
     except ValidationError as error:
         raise _decode_error(error) from None
-    return _event(cast(dict[str, Any], body), raw)
+    event = _event(cast(dict[str, Any], body), raw)
+    check_literals(raw)
+    return event
 
 
 def canonical_event(body: dict[str, Any], raw: bytes) -> Event:

@@ -141,11 +141,11 @@ _OBSERVATION_FIELDS = {
 
 def parse_langfuse(raw: bytes) -> Envelope:
     """Validate one event of a batch. Raises DecodeError: MALFORMED where it is no JSON, else INVALID with the path."""
-    check_literals(raw)
     try:
         envelope = _ADAPTER.validate_json(raw)
     except ValidationError as error:
         raise _decode_error(error) from None
+    check_literals(raw)
     if envelope["type"] in _NEEDS_ID and not (envelope["body"].get("id") or envelope.get("entityId")):
         raise DecodeError(Reason.INVALID, f"body.id: required for {envelope['type']}")
     if envelope["type"].startswith("observation-") and str(envelope["body"].get("type")).lower() not in _KNOWN_TYPES:

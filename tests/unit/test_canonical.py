@@ -1,5 +1,6 @@
 """Canonical JSON: what is accepted, what it comes to mean, and what is refused with which words."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
