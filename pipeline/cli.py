@@ -120,9 +120,12 @@ def worker(data: Data = None) -> None:
 
     Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 spanfold worker`
     """
+    from pipeline.events.confluent import use_registry
     from pipeline.stream.worker import run_worker
 
-    run_worker(_as_role(data))
+    settings = _as_role(data)
+    use_registry(settings.schema_registry)
+    run_worker(settings)
 
 
 @app.command(rich_help_panel="Run")

@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     topic_partitions: int = Field(4, ge=1, description="Partitions of the events topic when Spanfold creates it.")
     topic_replication: int = Field(1, ge=1, description="Replication factor of the topics Spanfold creates.")
     instance_id: str = Field("", description="Static group membership id of this worker; empty for none.")
+    schema_registry: str = Field(
+        "", description="For Confluent's framing: the URL of a schema registry, or a folder with files ID.avsc."
+    )
     session_timeout: float = Field(10.0, description="Seconds until the group gives up a silent worker.")
 
     # ClickHouse

@@ -8,7 +8,9 @@ import orjson
 import pytest
 
 from pipeline.events import keys
+from pipeline.events.avro_schemas import schema_folder
 from pipeline.events.canonical import parse_canonical_json, to_canonical_json
+from pipeline.events.json_schemas import json_schemas
 from pipeline.events.model import Event, Kind, Micros
 from pipeline.events.reasons import DecodeError, Reason
 
@@ -322,3 +324,8 @@ def test_what_json_does_not_have_is_refused_but_may_stand_in_a_text(literal: str
         parse_canonical_json((body % literal).encode())
     assert caught.value.reason is Reason.MALFORMED
     assert parse_canonical_json((body % f'"{literal}"').encode()).fields == {"input": literal}
+
+
+def test_the_json_schemas_are_those_of_the_types() -> None:
+    for name, content in json_schemas().items():
+        assert (schema_folder() / name).read_bytes() == content, "run python -m pipeline.events.json_schemas"
