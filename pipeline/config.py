@@ -73,6 +73,15 @@ class Settings(BaseSettings):
         0, ge=0, description="Events that workers may be behind; above it the front door answers 503. 0: no limit."
     )
 
+    # Media
+    blob_url: str = Field("", description="Folder or fsspec URL for media; empty for `blobs` under data_dir.")
+    public_url: str = Field("", description="Where clients reach the front door; empty: as each request names it.")
+    media_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Signs URLs of media, the same for all front doors; empty: made once in data_dir.",
+    )
+    max_media_bytes: int = Field(1_000_000_000, ge=1, description="Largest medium.")
+
     # Stream
     flush_interval: float = Field(0.4, gt=0, description="Longest time between two flushes to the store.")
     flush_events: int = Field(20_000, ge=1, description="A flush starts early at this many events.")
@@ -108,6 +117,11 @@ class Settings(BaseSettings):
     def dead_letters_topic(self) -> str:
         """Records that could not be processed, with the reason."""
         return f"{self.topic_prefix}.dead-letters"
+
+    @cached_property
+    def blobs(self) -> str:
+        """Where media are kept, as fsspec names it."""
+        return self.blob_url or str(self.data_dir / "blobs")
 
     @cached_property
     def registry(self) -> str:

@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline import __version__
+from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
-from pipeline.ingest import deletions, health, ingestion, projects, scores, single
+from pipeline.ingest import deletions, health, ingestion, media, projects, scores, single
 from pipeline.ingest.answers import (
     ApiError,
     EnvelopeError,
@@ -24,6 +25,7 @@ from pipeline.ingest.directory import Directory
 from pipeline.ingest.front import FindScore, FrontDoor
 from pipeline.ingest.lag import LagWatch
 from pipeline.ingest.limits import Held
+from pipeline.ingest.media_urls import signing_key
 from pipeline.ingest.metrics import Metrics
 from pipeline.ingest.observe import Observe
 from pipeline.ingest.produce import EventProducer
@@ -31,7 +33,15 @@ from pipeline.ingest.rates import Limiter
 from pipeline.registry import Registry
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-ROUTERS = (ingestion.router, single.router, scores.router, deletions.router, projects.router, health.router)
+ROUTERS = (
+    ingestion.router,
+    single.router,
+    scores.router,
+    deletions.router,
+    media.router,
+    projects.router,
+    health.router,
+)
 
 
 def create_app(settings: Settings, registry: Registry, find_score: FindScore | None = None) -> FastAPI:
@@ -53,6 +63,8 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
             held=Held(settings.held_bytes, metrics),
             limiter=Limiter(settings),
             lag=lag,
+            media=MediaStore(open_blobs(settings.blobs)),
+            media_key=signing_key(settings),
             find_score=find_score,
         )
         producer.start()

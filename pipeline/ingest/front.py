@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from pipeline.blobs import MediaStore
 from pipeline.config import Settings
 from pipeline.ingest.directory import Directory
 from pipeline.ingest.lag import LagWatch
@@ -28,6 +29,8 @@ class FrontDoor:
     held: Held
     limiter: Limiter
     lag: LagWatch
+    media: MediaStore
+    media_key: bytes  # signs the URLs of media
     find_score: FindScore | None  # None: this front door was given no store to ask
 
 

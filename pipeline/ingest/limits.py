@@ -51,7 +51,7 @@ async def bounded_body(request: Request, limit: int, held: Held) -> AsyncIterato
     taken = 0
     try:
         chunks: list[bytes] = []
-        async for chunk in _chunks(request, limit):
+        async for chunk in read_chunks(request, limit):
             held.take(len(chunk))
             taken += len(chunk)
             chunks.append(chunk)
@@ -65,7 +65,7 @@ async def bounded_body(request: Request, limit: int, held: Held) -> AsyncIterato
         held.give_back(taken)
 
 
-async def _chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
+async def read_chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
     """The parts of the body. Raises ApiError: 413 as soon as it is known to be too long, 400 where the client left."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:

@@ -14,6 +14,7 @@ class Metric(StrEnum):
     REQUESTS = "spanfold_ingest_requests_total"  # requests by route and status
     SECONDS = "spanfold_ingest_request_seconds"  # time from the first byte of a request to its answer, by route
     HELD_BYTES = "spanfold_ingest_held_bytes"  # bytes of bodies whose requests are not answered yet
+    UPLOADS = "spanfold_ingest_media_uploads_total"  # uploads of media by outcome, as clients report them
     LAG = "spanfold_ingest_lag_events"  # how far the workers are behind; stays 0 where SPANFOLD_MAX_LAG sets no limit
 
 
@@ -28,6 +29,7 @@ class Metrics:
             Metric.SECONDS, "Seconds per request.", ("route",), registry=self.registry, buckets=_SECONDS
         )
         self.held_bytes = Gauge(Metric.HELD_BYTES, "Bytes of unanswered requests.", registry=self.registry)
+        self.uploads = Counter(Metric.UPLOADS, "Uploads of media.", ("outcome",), registry=self.registry)
         self.lag = Gauge(Metric.LAG, "Events that workers are behind.", registry=self.registry)
 
     def count_events(self, route: str, *, accepted: int, rejected: int, failed: int) -> None:
