@@ -237,12 +237,18 @@ def bench(
         bool, typer.Option("--compare", help="Measure the plain Faust way of the same work, too.")
     ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the folder with the logs.")] = False,
+    ingest: Annotated[bool, typer.Option("--ingest", help="Measure the front door instead.")] = False,
     as_json: Json = False,
 ) -> None:
     """Measure a worker on a broker and a store of its own: CPU per event, events per second, memory.
 
-    Examples: `spanfold bench`, `spanfold bench --events 1000000 --compare --json`
+    Examples: `spanfold bench`, `spanfold bench --events 1000000 --compare --json`, `spanfold bench --ingest`
     """
+    if ingest:
+        from pipeline.ops.bench.ingest import run_ingest_bench
+
+        run_ingest_bench(events, runs, keep=keep, as_json=as_json)
+        return
     from pipeline.ops.bench.run import BenchOptions, run_bench
 
     run_bench(BenchOptions(events, runs, open_traces, compare, keep), as_json=as_json)

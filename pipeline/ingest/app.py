@@ -21,6 +21,7 @@ from pipeline.ingest.answers import (
     invalid_answer,
     json_answer,
 )
+from pipeline.ingest.aside import Aside
 from pipeline.ingest.directory import Directory
 from pipeline.ingest.front import FindScore, FrontDoor
 from pipeline.ingest.lag import LagWatch
@@ -54,6 +55,7 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         directory, producer = Directory(registry), EventProducer(settings)
+        aside = Aside()
         lag = LagWatch(settings, metrics, producer.partitions)
         app.state.front = FrontDoor(
             settings,
@@ -63,6 +65,7 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
             held=Held(settings.held_bytes, metrics),
             limiter=Limiter(settings),
             lag=lag,
+            aside=aside,
             media=MediaStore(open_blobs(settings.blobs)),
             media_key=signing_key(settings),
             find_score=find_score,
@@ -74,6 +77,7 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
         finally:
             await lag.stop()
             await producer.stop()
+            aside.close()
             directory.close()
 
     app = FastAPI(title="Spanfold", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)

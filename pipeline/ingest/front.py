@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from pipeline.blobs import MediaStore
 from pipeline.config import Settings
+from pipeline.ingest.aside import Aside
 from pipeline.ingest.directory import Directory
 from pipeline.ingest.lag import LagWatch
 from pipeline.ingest.limits import Held
@@ -29,6 +30,7 @@ class FrontDoor:
     held: Held
     limiter: Limiter
     lag: LagWatch
+    aside: Aside
     media: MediaStore
     media_key: bytes  # signs the URLs of media
     find_score: FindScore | None  # None: this front door was given no store to ask

@@ -29,7 +29,7 @@ async def ingest(request: Request) -> Response:
         events = await split_batch(body)
         if len(events) > front.settings.max_batch_events:
             raise answers.too_many("events", front.settings.max_batch_events)
-        screened = await screen(principal, events, front.settings.max_event_bytes)
+        screened = await screen(principal, events, front.settings.max_event_bytes, front.aside)
         try:
             outcomes = await accept(front, screened.records)
         except answers.ApiError:

@@ -15,7 +15,6 @@ from pipeline.ingest.admit import admit, json_body
 from pipeline.ingest.answers import ApiError, EventError, InvalidBodyError, json_answer, too_many, unavailable
 from pipeline.ingest.auth import Principal
 from pipeline.ingest.front import FrontDoor, front_of
-from pipeline.ingest.judge import judge
 from pipeline.ingest.kafka_link import Outcome
 from pipeline.ingest.lanes import Outgoing
 from pipeline.ingest.single import RECEIVER, store_one
@@ -41,7 +40,7 @@ async def scores(request: Request) -> Response:
 async def _store_many(front: FrontDoor, principal: Principal, bodies: list[bytes]) -> Response:
     if len(bodies) > front.settings.max_batch_events:
         raise too_many("scores", front.settings.max_batch_events)
-    records, errors = _judge_all(front, principal, bodies)
+    records, errors = await _judge_all(front, principal, bodies)
     try:
         outcomes = await accept(front, records)
     except ApiError:
@@ -58,7 +57,7 @@ async def _store_many(front: FrontDoor, principal: Principal, bodies: list[bytes
     return json_answer(found, 207)
 
 
-def _judge_all(front: FrontDoor, principal: Principal, bodies: list[bytes]) -> tuple[list[Outgoing], list[str]]:
+async def _judge_all(front: FrontDoor, principal: Principal, bodies: list[bytes]) -> tuple[list[Outgoing], list[str]]:
     """(the records of good scores, the reasons for the others, each with its place in the array)."""
     common = record_headers(principal.project.id, RECEIVER, headers.LANGFUSE_JSON)
     records: list[Outgoing] = []
@@ -69,7 +68,7 @@ def _judge_all(front: FrontDoor, principal: Principal, bodies: list[bytes]) -> t
         except InvalidBodyError as error:
             errors.append(f"[{number}] {error}")
             continue
-        judged = judge(principal, raw, front.settings.max_event_bytes, common)
+        judged = await front.aside.judge(principal, raw, front.settings.max_event_bytes, common)
         if isinstance(judged, EventError):
             errors.append(f"[{number}] {judged.error}")
         elif judged.record:

@@ -1,7 +1,7 @@
 """Judge each event of a Langfuse batch on its own: a record for what is good, one reason for what is not.
 
 Rule: a broken event never concerns its neighbours. The loop is given to other requests after every 256 KB, because a
-batch of 4.5 MB takes some 50 ms to validate.
+batch of 4.5 MB takes some 50 ms to validate; single events larger than that are read beside the loop (aside.py).
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pipeline.events import headers
 from pipeline.ingest import answers
 from pipeline.ingest.accept import record_headers
+from pipeline.ingest.aside import Aside
 from pipeline.ingest.auth import Principal
-from pipeline.ingest.judge import judge
 from pipeline.ingest.lanes import Outgoing
 
 RECEIVER = b"ingestion"
@@ -29,13 +29,13 @@ class Screened:
     errors: list[answers.EventError] = field(default_factory=list)
 
 
-async def screen(principal: Principal, events: Sequence[bytes], max_event_bytes: int) -> Screened:
+async def screen(principal: Principal, events: Sequence[bytes], max_event_bytes: int, aside: Aside) -> Screened:
     """Validate all events; `events` are their original bytes."""
     screened = Screened()
     common = record_headers(principal.project.id, RECEIVER, headers.LANGFUSE_JSON)
     since_pause = 0
     for raw in events:
-        judged = judge(principal, raw, max_event_bytes, common)
+        judged = await aside.judge(principal, raw, max_event_bytes, common)
         if isinstance(judged, answers.EventError):
             screened.errors.append(judged)
         elif judged.record is None:

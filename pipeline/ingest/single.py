@@ -17,7 +17,7 @@ from pipeline.ingest.admit import admit_fully, json_body
 from pipeline.ingest.answers import ApiError, EventError, InvalidBodyError, json_answer, unavailable
 from pipeline.ingest.auth import Principal
 from pipeline.ingest.front import FrontDoor, front_of
-from pipeline.ingest.judge import Accepted, judge
+from pipeline.ingest.judge import Accepted
 from pipeline.ingest.kafka_link import Outcome
 from pipeline.ingest.wrap import Kind, wrap
 
@@ -53,7 +53,7 @@ async def store_one(front: FrontDoor, principal: Principal, route: str, kind: Ki
     """The entity's id, once its event is stored. Raises ApiError and InvalidBodyError."""
     raw = wrap(principal.project.id, kind, body)
     common = record_headers(principal.project.id, RECEIVER, headers.LANGFUSE_JSON)
-    judged = judge(principal, raw, front.settings.max_event_bytes, common)
+    judged = await front.aside.judge(principal, raw, front.settings.max_event_bytes, common)
     if isinstance(judged, EventError):
         front.metrics.count_events(route, accepted=0, rejected=1, failed=0)
         raise _refusal(judged)
