@@ -46,6 +46,17 @@ class NewKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """A key pair as it may be shown; `tail` are the last four characters of its secret."""
+
+    public_key: str
+    project_id: str
+    tail: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """Which evaluator runs on which share (0 to 1) of a project's settled traces."""
 

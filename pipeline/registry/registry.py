@@ -9,7 +9,7 @@ from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from pipeline.registry import database, initial, keys, projects, rules
-from pipeline.registry.entities import InitialProject, NewKey, Organization, Project, RateLimits, Rule
+from pipeline.registry.entities import InitialProject, Key, NewKey, Organization, Project, RateLimits, Rule
 from pipeline.registry.errors import RegistryError
 from pipeline.registry.migrations import upgrade_engine
 
@@ -61,6 +61,11 @@ class Registry:
         """Add a key pair; its secret cannot be read again later."""
         with self._writing() as session:
             return keys.create_key(session, project_id, public_key=public_key, secret_key=secret_key)
+
+    def list_keys(self) -> list[Key]:
+        """All keys, revoked ones too."""
+        with self._reading() as session:
+            return keys.list_keys(session)
 
     def revoke_key(self, public_key: str) -> None:
         """End a key's validity for good."""
