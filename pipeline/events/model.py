@@ -36,6 +36,7 @@ class Fields(TypedDict, total=False):
 
     # any kind
     name: str
+    deleted: bool  # a tombstone, of a trace or a score: hides what it says of itself up to the event's `at`
     environment: str
     version: str
     metadata: dict[str, Any]
