@@ -122,5 +122,5 @@ def test_a_deleted_score_hides_that_score_until_it_is_scored_again() -> None:
     scores = [_event("score", id_, f"{id_}1", 1, value=1.0) for id_ in ("s", "other")]
     gone = _event("score", "s", "s2", 2, deleted=True)
     assert [key[2] for key in _views(*scores, gone)["scores"]] == ["other"]
-    again = _views(*scores, gone, _event("score", "s", "s3", 3, string_value="x"))["scores"]["p", "t", "s"]
+    again = _views(*scores, gone, _event("score", "s", "s3", 3, string_value="x"))["scores"]["p", "t", "s", ""]
     assert (again["value"], again["string_value"]) == (None, "x")
