@@ -11,17 +11,18 @@ from starlette.responses import Response
 
 from pipeline import __version__
 from pipeline.config import Settings
-from pipeline.ingest import health, ingestion, projects
+from pipeline.ingest import health, ingestion, otlp, projects
 from pipeline.ingest.answers import ApiError, EnvelopeError, error_answer, json_answer
 from pipeline.ingest.directory import Directory
 from pipeline.ingest.front import FrontDoor
 from pipeline.ingest.limits import Held
 from pipeline.ingest.metrics import Metrics
 from pipeline.ingest.observe import Observe
+from pipeline.ingest.otlp_grpc import OFF, GrpcDoor
 from pipeline.ingest.produce import EventProducer
 from pipeline.registry import Registry
 
-ROUTERS = (ingestion.router, projects.router, health.router)
+ROUTERS = (ingestion.router, otlp.router, projects.router, health.router)
 
 
 def create_app(settings: Settings, registry: Registry) -> FastAPI:
@@ -33,9 +34,13 @@ def create_app(settings: Settings, registry: Registry) -> FastAPI:
         directory, producer = Directory(registry), EventProducer(settings)
         app.state.front = FrontDoor(settings, directory, producer, metrics, Held(settings.held_bytes, metrics))
         producer.start()
+        grpc_door = GrpcDoor(app.state.front)
         try:
+            if settings.grpc_port != OFF:
+                await grpc_door.start()
             yield
         finally:
+            await grpc_door.stop()
             await producer.stop()
             directory.close()
 
