@@ -77,6 +77,8 @@ RULES = (
     Rule("output", "output.value", payload),
     Rule("output", "llm.output_messages.*", _items("message")),
     Rule("output", "retrieval.documents.*", _items("document")),
+    Rule("output", "embedding.embeddings.*", _items("embedding")),
+    Rule("output", "llm.choices.*", _items("completion")),
     Rule("output", "reranker.output_documents.*", _items("document")),
     Rule("model", "llm.model_name", text),
     Rule("model", "embedding.model_name", text),

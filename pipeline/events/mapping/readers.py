@@ -143,7 +143,7 @@ def parameters(*without: str) -> Read:
         found = structure(value)
         if not isinstance(found, dict):
             return None
-        return {key: structure(item) for key, item in found.items() if key not in without and item is not None} or None
+        return {key: structure(item) for key, item in found.items() if key not in without and item is not None}
 
     return read
 

@@ -1,9 +1,9 @@
 """Spans to canonical events: one observation event each, and what a span says about its trace.
 
-Rule: attributes of the trace (user, session, tags, name, release) travel on the observation event of any span. A trace
-event is made by the root, and by a span that has what only a trace event may hold (input, output, metadata of the
-trace). A root's own input and output are the trace's where nobody says better: they make an event of their own, dated
-to the root's start, so that whatever any span says later about the trace wins.
+Rule: attributes of the trace (user, session, tags, name, release) travel on the observation event of any span, from
+where the fold takes them, the root's first. What only a trace event may hold (input, output, metadata of the trace)
+makes one, whichever span has it. The root makes one in any case, with its own input and output, which are the trace's
+where nobody says better: it is dated to the root's start, so that what any span says about the trace wins.
 `at` is the span's end. An event's id is the span's id and a hash of its bytes: what is exported again is a duplicate.
 """
 
@@ -23,7 +23,6 @@ _SAID = (
 )  # fmt: skip
 _CARRIED = ("trace_name", "user_id", "session_id", "release", "tags", "public")
 _OF_THE_TRACE = {"trace_input": "input", "trace_output": "output", "trace_metadata": "metadata"}
-_OWN_TRACE_FIELDS = ("user_id", "session_id", "release", "tags", "public", "environment", "version")
 _MESSAGES = frozenset({*EVENTS, *(f"gen_ai.{role}.message" for role in ("system", "user", "assistant", "tool"))})
 _PENDING = "pending_span"
 
@@ -73,18 +72,15 @@ def _observation(span: Span, resolved: Resolved, is_root: bool) -> Fields:
 
 def _trace(span: Span, resolved: Resolved, observation: Fields, is_root: bool) -> list[tuple[str, Micros, Fields]]:
     """(part of the event's id, event time, fields) of each trace event."""
-    fields = resolved.fields
-    said: dict[str, Any] = {target: fields[name] for name, target in _OF_THE_TRACE.items() if name in fields}
-    if not said and not is_root:
-        return []
-    if "trace_name" in fields:
-        said["name"] = fields["trace_name"]
-    said.update({name: fields[name] for name in _OWN_TRACE_FIELDS if is_root and name in fields})
-    found = [("trace", span.at, cast(Fields, said))]
-    implied = {name: observation.get(name) for name in ("input", "output") if name in observation and name not in said}
-    if is_root and implied:
+    found: list[tuple[str, Micros, Fields]] = []
+    said = {name: resolved.fields[given] for given, name in _OF_THE_TRACE.items() if given in resolved.fields}
+    if said:
+        found.append(("trace", span.at, cast(Fields, said)))
+    if is_root:
+        own = {name: value for name, value in observation.items() if name in ("input", "output") and name not in said}
         start = span.start if span.start is not None else span.at
-        found.append(("implied", min(start, span.at), cast(Fields, implied)))
+        if own or not said:
+            found.append(("root", min(start, span.at), cast(Fields, own)))
     return found
 
 
