@@ -45,14 +45,9 @@ def _conversation(messages: Any, instructions: Any) -> str | None:
     return payload([{"role": "system", "parts": parts}, *found])
 
 
-def _of_details(name: str) -> Read:
-    def read(events: list[SpanEvent], _span: Span) -> str | None:
-        for event in events:
-            if name in event.attributes:
-                return _conversation(event.attributes[name], event.attributes.get("gen_ai.system_instructions"))
-        return None
-
-    return read
+def _asked(events: list[SpanEvent], _span: Span) -> str | None:
+    said = next((event.attributes for event in events if "gen_ai.input.messages" in event.attributes), None)
+    return said and _conversation(said["gen_ai.input.messages"], said.get("gen_ai.system_instructions"))
 
 
 def _messages(_span: Span, span: Span) -> str | None:
@@ -97,13 +92,13 @@ RULES = (
     Rule("type", "gen_ai.tool.call.id", always("TOOL")),
     Rule("type", "gen_ai.tool.name", always("TOOL")),
     Rule("name", "gen_ai.tool.name", text),
-    Rule("input", _DETAILS, _of_details("gen_ai.input.messages")),
+    Rule("input", _DETAILS, _asked),
     Rule("input", "span", _messages),
     Rule("input", "event:gen_ai.content.prompt", _content("gen_ai.prompt")),
     Rule("input", "gen_ai.input.messages", _with_instructions),
     Rule("input", "gen_ai.prompt", payload),
     Rule("input", "gen_ai.tool.call.arguments", payload),
-    Rule("output", _DETAILS, _of_details("gen_ai.output.messages")),
+    Rule("output", _DETAILS, _content("gen_ai.output.messages")),
     Rule("output", "event:gen_ai.choice", _choices),
     Rule("output", "event:gen_ai.content.completion", _content("gen_ai.completion")),
     Rule("output", "gen_ai.output.messages", payload),

@@ -90,7 +90,7 @@ def _set(fields: dict[str, Any], field: str, value: Any) -> None:
     elif field == WITHHOLD:
         fields[field] = known | value
     elif isinstance(known, dict):
-        fields[field] = {**value, **known}
+        fields[field] = known | {name: item for name, item in value.items() if name not in known}
     else:
         fields[field] = [*known, *value]
 
