@@ -47,7 +47,9 @@ def _conversation(messages: Any, instructions: Any) -> str | None:
 
 def _asked(events: list[SpanEvent], _span: Span) -> str | None:
     said = next((event.attributes for event in events if "gen_ai.input.messages" in event.attributes), None)
-    return said and _conversation(said["gen_ai.input.messages"], said.get("gen_ai.system_instructions"))
+    if said is None:
+        return None
+    return _conversation(said["gen_ai.input.messages"], said.get("gen_ai.system_instructions"))
 
 
 def _messages(_span: Span, span: Span) -> str | None:

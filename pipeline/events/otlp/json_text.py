@@ -96,13 +96,14 @@ def _loads(raw: bytes) -> dict[str, Any]:
 
 
 def _span(body: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any], content: str) -> Span:
+    trace_id, span_id = checks.trace_id(_text(body, "traceId")), checks.span_id(_text(body, "spanId"))
     start = checks.micros(_integer(body, "startTimeUnixNano"), "startTimeUnixNano")
     end = checks.micros(_integer(body, "endTimeUnixNano"), "endTimeUnixNano")
     checks.some_time(start, end)
     status = _object(body, "status")
     return Span(
-        trace_id=checks.trace_id(_text(body, "traceId")),
-        span_id=checks.span_id(_text(body, "spanId")),
+        trace_id=trace_id,
+        span_id=span_id,
         parent_span_id=checks.parent_id(_text(body, "parentSpanId")),
         name=_text(body, "name"),
         kind=_enum(body, "kind", lambda name: _KINDS.get(name.removeprefix("SPAN_KIND_"), 0)),
