@@ -107,9 +107,19 @@ def test_a_json_span_that_breaks_a_rule_is_named_by_its_member(span: dict[str, A
 
 
 @pytest.mark.parametrize(
-    "body", [b"[]", b"5", b'{"resourceSpans":5}', b'{"resourceSpans":[5]}', b"{",
-             b'{"resourceSpans":[{"scopeSpans":7}]}', b'{"a":NaN}', b"\xff\xfe", b'{"resourceSpans":[{"scopeSpans":[{"spans":{}}]}]}']
-)  # fmt: skip
+    "body",
+    [
+        b"[]",
+        b"5",
+        b'{"resourceSpans":5}',
+        b'{"resourceSpans":[5]}',
+        b"{",
+        b'{"resourceSpans":[{"scopeSpans":7}]}',
+        b'{"a":NaN}',
+        b"\xff\xfe",
+        b'{"resourceSpans":[{"scopeSpans":[{"spans":{}}]}]}',
+    ],
+)
 def test_what_is_no_json_export_is_malformed(body: bytes) -> None:
     with pytest.raises(DecodeError) as refused:
         json_text.split(body)

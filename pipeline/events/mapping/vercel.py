@@ -25,7 +25,6 @@ from pipeline.events.otlp.span import Span
 _MILLISECONDS = 1_000
 _CALLS = ("ai.generateText", "ai.streamText", "ai.generateObject", "ai.streamObject")
 _OUTER = frozenset({*_CALLS, "ai.embed", "ai.embedMany"})
-_OUTER_OPERATIONS = frozenset({"invoke_agent", "agent_step"})
 _COUNTED = frozenset({"model", "usage", "cost"})
 _TYPES = {
     **{f"{call}.{inner}": "GENERATION" for call in _CALLS for inner in ("doGenerate", "doStream")},
@@ -41,11 +40,11 @@ _CACHE_COUNTS = (  # where providers report what their API counts beside the SDK
 
 
 def _repeats(value: Any, _span: Span) -> frozenset[str] | None:
-    return _COUNTED if value in _OUTER else None
+    return _COUNTED if isinstance(value, str) and value in _OUTER else None
 
 
 def _agent_repeats(value: Any, span: Span) -> frozenset[str] | None:
-    return _COUNTED if value in _OUTER_OPERATIONS and span.scope.name == "ai" else None
+    return _COUNTED if span.scope.name == "ai" and value in ("invoke_agent", "agent_step") else None
 
 
 def _name(value: Any, span: Span) -> str | None:

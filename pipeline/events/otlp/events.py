@@ -74,6 +74,8 @@ def _trace(span: Span, resolved: Resolved, observation: Fields, is_root: bool) -
     """(part of the event's id, event time, fields) of each trace event."""
     found: list[tuple[str, Micros, Fields]] = []
     said = {name: resolved.fields[given] for given, name in _OF_THE_TRACE.items() if given in resolved.fields}
+    if "metadata" in said:
+        said["metadata"] = to_metadata(said["metadata"])
     if said:
         found.append(("trace", span.at, cast(Fields, said)))
     if is_root:
