@@ -1,14 +1,13 @@
 """One trace of the plain OpenTelemetry SDK by HTTP protobuf, HTTP JSON and gRPC: the same rows, through every part."""
 
 import asyncio
+import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
-from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
@@ -30,6 +29,14 @@ def new_key(front: Front, project: str) -> NewKey:
     return front.registry.create_key(project)
 
 
+def by_environment(monkeypatch: pytest.MonkeyPatch, endpoint: str, name: str, key: NewKey) -> None:
+    """The variables that docs/ingest.md tells programs to set."""
+    keys = base64.b64encode(f"{key.public_key}:{key.secret_key}".encode()).decode()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"{name}=Basic%20{keys}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+
+
 async def export(exporter: SpanExporter) -> None:
     """What a program with this exporter does, off the loop that serves it."""
     try:
@@ -38,20 +45,16 @@ async def export(exporter: SpanExporter) -> None:
         await asyncio.to_thread(exporter.shutdown)
 
 
-async def send_by_every_route(front: Front) -> None:
-    url = str(front.client.base_url)
+async def send_by_every_route(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exporters are told nothing but their environment."""
     keys = {route: new_key(front, route) for route in ROUTES}
-    headers = {route: basic(key.public_key, key.secret_key) for route, key in keys.items()}
-    await export(HttpExporter(f"{url}/v1/traces", headers=headers["protobuf"], compression=Compression.Gzip))
-    answer = await front.client.post(
-        "/api/public/otel/v1/traces",
-        content=json_export(sdk_trace()),
-        headers={**headers["json"], "Content-Type": "application/json"},
-    )
+    by_environment(monkeypatch, f"{front.client.base_url}/api/public/otel", "Authorization", keys["protobuf"])
+    await export(HttpExporter())
+    told = {**basic(keys["json"].public_key, keys["json"].secret_key), "Content-Type": "application/json"}
+    answer = await front.client.post("/v1/traces", content=json_export(sdk_trace()), headers=told)
     assert (answer.status_code, answer.json()) == (200, {})
-    lower_case = {"authorization": headers["grpc"]["Authorization"]}
-    address = f"127.0.0.1:{front.settings.grpc_port}"
-    await export(GrpcExporter(address, insecure=True, headers=lower_case, compression=grpc.Compression.Gzip))
+    by_environment(monkeypatch, f"http://127.0.0.1:{front.settings.grpc_port}", "authorization", keys["grpc"])
+    await export(GrpcExporter())
 
 
 def rows(stack: Stack, view: str, project: str, order: str) -> Sequence[Any]:
@@ -70,12 +73,14 @@ def observation(stack: Stack, number: int, *columns: str) -> tuple[Any, ...]:
     return tuple(found.first_row)
 
 
-async def test_one_trace_gives_the_same_rows_by_every_route_and_again(stack: Stack, tmp_path: Path) -> None:
+async def test_one_trace_gives_the_same_rows_by_every_route_and_again(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await asyncio.to_thread(stack.worker)
     connection = {"kafka_bootstrap": stack.settings.kafka_bootstrap, "topic_prefix": stack.settings.topic_prefix}
     async with running(tmp_path / "front", grpc_port=find_free_port(), **connection) as front:
         await healthy(front)
-        await send_by_every_route(front)
+        await send_by_every_route(front, monkeypatch)
         await asyncio.to_thread(wait_until_stored, stack, SPANS * len(ROUTES))
         once = {route: rows(stack, "observations", route, "observation_id") for route in ROUTES}
         assert [len(once[route]) for route in ROUTES] == [SPANS] * 3
