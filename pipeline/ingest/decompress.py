@@ -8,7 +8,6 @@ Failure: ApiError, 415 for an encoding that is not known, 413 above the limit, 4
 import asyncio
 import zlib
 from collections.abc import Callable
-from io import BytesIO
 from typing import Protocol
 
 import zstandard
@@ -18,6 +17,7 @@ from pipeline.ingest.answers import ApiError, too_large
 IDENTITY = ("", "identity")
 _INLINE = 256 * 1024
 _ZLIB, _RAW, _GZIP = 15, -15, 31  # zlib's names for the three containers: its `wbits`
+_ZSTD_STEP = 128  # bytes of input: the shortest block, 4 bytes, makes 128 KiB, so a step makes 4 MiB at most
 _ZSTD_WINDOW = 2**24  # bytes of memory that a frame may ask for; level 19 needs half of it
 
 
@@ -52,23 +52,35 @@ class _Zlib:
 
 
 class _Zstd:
-    """zstd, any number of frames."""
+    """zstd, any number of frames. The input is fed in small steps, because a step's output cannot be limited."""
 
     def __init__(self, body: bytes) -> None:
-        self._end = len(body)
-        self._source = BytesIO(body)
-        decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
-        self._reader = decompressor.stream_reader(self._source, read_across_frames=True)
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+        self._frame = self._decompressor.decompressobj()
+        self._body = body
+        self._at = 0
+        self._ready = bytearray()
 
     def take(self, size: int) -> bytes:
         try:
-            return self._reader.read(size)
+            while len(self._ready) < size and self._at < len(self._body):
+                self._step()
         except zstandard.ZstdError as error:
             raise ValueError(str(error)) from None
+        out = bytes(self._ready[:size])
+        del self._ready[:size]
+        return out
 
     def finish(self) -> None:
-        if not self._end or self._source.tell() < self._end:
+        if not self._frame.eof or self._at < len(self._body):
             raise ValueError("it is not one complete stream")
+
+    def _step(self) -> None:
+        if self._frame.eof:
+            self._frame = self._decompressor.decompressobj()
+        part = self._body[self._at : self._at + _ZSTD_STEP]
+        self._ready += self._frame.decompress(part)
+        self._at += len(part) - len(self._frame.unused_data)
 
 
 def _deflate(body: bytes) -> _Unpacker:
