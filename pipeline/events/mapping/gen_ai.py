@@ -29,6 +29,7 @@ _OPERATIONS = {
 }  # fmt: skip
 _SECONDS = 1
 _ROLES = ("system", "user", "assistant", "tool")
+_MESSAGES = {f"gen_ai.{role}.message": role for role in _ROLES}
 _DETAILS = "event:gen_ai.client.inference.operation.details"
 
 
@@ -52,10 +53,9 @@ def _asked(events: list[SpanEvent], _span: Span) -> str | None:
     return _conversation(said["gen_ai.input.messages"], said.get("gen_ai.system_instructions"))
 
 
-def _messages(_span: Span, span: Span) -> str | None:
+def _messages(_events: list[SpanEvent], span: Span) -> str | None:
     """The events of the roles, in the order in which they happened."""
-    wanted = {f"gen_ai.{role}.message": role for role in _ROLES}
-    found = [_message(event, wanted[event.name]) for event in span.events if event.name in wanted]
+    found = [_message(event, _MESSAGES[event.name]) for event in span.events if event.name in _MESSAGES]
     return payload(found) if found else None
 
 
@@ -95,7 +95,7 @@ RULES = (
     Rule("type", "gen_ai.tool.name", always("TOOL")),
     Rule("name", "gen_ai.tool.name", text),
     Rule("input", _DETAILS, _asked),
-    Rule("input", "span", _messages),
+    *(Rule("input", f"event:gen_ai.{role}.message", _messages) for role in _ROLES),
     Rule("input", "event:gen_ai.content.prompt", _content("gen_ai.prompt")),
     Rule("input", "gen_ai.input.messages", _with_instructions),
     Rule("input", "gen_ai.prompt", payload),

@@ -1,11 +1,14 @@
 """What every span must have, in both encodings: ids of the right length and a time. The messages name the field."""
 
+import re
+
 from pipeline.events.model import Micros
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.events.values import MAX_MICROS
 
 _NANOS_PER_MICRO = 1_000
-_TRACE_DIGITS, _SPAN_DIGITS = 32, 16
+_TRACE_BYTES, _SPAN_BYTES = 16, 8
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2})*")
 _HINT = "; logs and metrics have routes of their own"  # the protobuf of logs looks like spans without ids
 
 
@@ -14,19 +17,26 @@ def invalid(detail: str) -> DecodeError:
     return DecodeError(Reason.INVALID, detail)
 
 
-def trace_id(hexadecimal: str) -> str:
-    """32 hex digits, not all zero. Raises DecodeError."""
-    return _id("traceId", hexadecimal, _TRACE_DIGITS)
+def trace_id(raw: bytes) -> str:
+    """16 bytes, not all zero, as hex. Raises DecodeError."""
+    return _id("traceId", raw, _TRACE_BYTES)
 
 
-def span_id(hexadecimal: str) -> str:
-    """16 hex digits, not all zero. Raises DecodeError."""
-    return _id("spanId", hexadecimal, _SPAN_DIGITS)
+def span_id(raw: bytes) -> str:
+    """8 bytes, not all zero, as hex. Raises DecodeError."""
+    return _id("spanId", raw, _SPAN_BYTES)
 
 
-def parent_id(hexadecimal: str) -> str:
+def parent_id(raw: bytes) -> str:
     """As `span_id`; empty and all zero mean that there is no parent. Raises DecodeError."""
-    return _id("parentSpanId", hexadecimal, _SPAN_DIGITS) if hexadecimal.strip("0") else ""
+    return _id("parentSpanId", raw, _SPAN_BYTES) if any(raw) else ""
+
+
+def id_bytes(field: str, text: str) -> bytes:
+    """The bytes of an id that is written in hex. Raises DecodeError."""
+    if not _HEX.fullmatch(text):
+        raise invalid(f"{field}: hex digits are required")
+    return bytes.fromhex(text)
 
 
 def micros(nanos: int, field: str) -> Micros | None:
@@ -45,19 +55,11 @@ def some_time(start: Micros | None, end: Micros | None) -> None:
         raise invalid("startTimeUnixNano: a span has a start or an end")
 
 
-def _id(field: str, text: str, digits: int) -> str:
-    if not text:
+def _id(field: str, raw: bytes, length: int) -> str:
+    if len(raw) == length and any(raw):
+        return raw.hex()
+    if not raw:
         raise invalid(f"{field}: required{_HINT}")
-    if len(text) != digits or not _is_hex(text):
-        raise invalid(f"{field}: {digits} hex digits are required")
-    if not text.strip("0"):
-        raise invalid(f"{field}: must not be all zero")
-    return text.lower()
-
-
-def _is_hex(text: str) -> bool:
-    try:
-        bytes.fromhex(text)
-    except ValueError:
-        return False
-    return not any(character.isspace() for character in text)
+    if len(raw) != length:
+        raise invalid(f"{field}: {2 * length} hex digits are required")
+    raise invalid(f"{field}: must not be all zero")

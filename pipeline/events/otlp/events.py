@@ -23,7 +23,6 @@ _SAID = (
 )  # fmt: skip
 _CARRIED = ("trace_name", "user_id", "session_id", "release", "tags", "public")
 _OF_THE_TRACE = {"trace_input": "input", "trace_output": "output", "trace_metadata": "metadata"}
-_MESSAGES = frozenset({*EVENTS, *(f"gen_ai.{role}.message" for role in ("system", "user", "assistant", "tool"))})
 _PENDING = "pending_span"
 
 
@@ -94,7 +93,7 @@ def _metadata(span: Span, resolved: Resolved) -> dict[str, Any]:
         "scope": _scope(span),
         "kind": KINDS.get(span.kind),
         "exceptions": [_exception(event) for event in span.events if event.name == "exception"],
-        "events": [_moment(event) for event in span.events if event.name not in _MESSAGES],
+        "events": [_moment(event) for event in span.events if event.name not in EVENTS],
         "links": [{"traceId": link.trace_id, "spanId": link.span_id, **link.attributes} for link in span.links],
     }
     own = resolved.fields.get("metadata", {})

@@ -96,7 +96,7 @@ def _loads(raw: bytes) -> dict[str, Any]:
 
 
 def _span(body: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any], content: str) -> Span:
-    trace_id, span_id = checks.trace_id(_text(body, "traceId")), checks.span_id(_text(body, "spanId"))
+    trace_id, span_id = checks.trace_id(_id(body, "traceId")), checks.span_id(_id(body, "spanId"))
     start = checks.micros(_integer(body, "startTimeUnixNano"), "startTimeUnixNano")
     end = checks.micros(_integer(body, "endTimeUnixNano"), "endTimeUnixNano")
     checks.some_time(start, end)
@@ -104,7 +104,7 @@ def _span(body: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any],
     return Span(
         trace_id=trace_id,
         span_id=span_id,
-        parent_span_id=checks.parent_id(_text(body, "parentSpanId")),
+        parent_span_id=checks.parent_id(_id(body, "parentSpanId")),
         name=_text(body, "name"),
         kind=_enum(body, "kind", lambda name: _KINDS.get(name.removeprefix("SPAN_KIND_"), 0)),
         start=start,
@@ -223,6 +223,10 @@ def _text(body: dict[str, Any], name: str) -> str:
     if value is not None and not isinstance(value, str):
         raise checks.invalid(f"{name}: a text is required")
     return value or ""
+
+
+def _id(body: dict[str, Any], name: str) -> bytes:
+    return checks.id_bytes(name, _text(body, name))
 
 
 def _list(body: dict[str, Any], name: str) -> list[Any]:

@@ -109,14 +109,14 @@ _cached_scope = lru_cache(1_024)(_read_scope)
 
 
 def _span(message: trace_pb2.Span, resource: Attributes, scope: Scope, content: str) -> Span:
-    trace_id, span_id = checks.trace_id(message.trace_id.hex()), checks.span_id(message.span_id.hex())
+    trace_id, span_id = checks.trace_id(message.trace_id), checks.span_id(message.span_id)
     start = checks.micros(message.start_time_unix_nano, "startTimeUnixNano")
     end = checks.micros(message.end_time_unix_nano, "endTimeUnixNano")
     checks.some_time(start, end)
     return Span(
         trace_id=trace_id,
         span_id=span_id,
-        parent_span_id=checks.parent_id(message.parent_span_id.hex()),
+        parent_span_id=checks.parent_id(message.parent_span_id),
         name=message.name,
         kind=message.kind,
         start=start,
