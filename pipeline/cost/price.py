@@ -23,10 +23,12 @@ def rounded(amount: Decimal) -> Decimal:
 class ObservationPricer:
     """Prices observations with one book; one instance serves a whole worker."""
 
+    epoch = 0
+
     def __init__(self, book: PriceBook | None = None) -> None:
         self._book = book or PriceBook()
 
-    def __call__(self, fields: Fields, start_time: Micros) -> Priced:
+    def __call__(self, project_id: str, fields: Fields, start_time: Micros) -> Priced:
         """Canonical usage and cost of an observation's merged fields. `start_time` selects the dated price."""
         given_usage, given_cost = fields.get("usage"), fields.get("cost")
         if not given_usage and not given_cost and "model" not in fields:

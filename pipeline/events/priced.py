@@ -26,7 +26,9 @@ UNPRICED = Priced({}, "none", {}, None, "none", "", "", ())
 
 
 class Pricer(Protocol):
-    """How the fold asks for prices; pure, so that the same fields always cost the same."""
+    """How the fold asks for prices; pure, so that the same fields always cost the same under one epoch."""
 
-    def __call__(self, fields: Fields, start_time: Micros) -> Priced:
+    epoch: int  # numbers the price books; rows made under a higher one replace those of a lower one
+
+    def __call__(self, project_id: str, fields: Fields, start_time: Micros) -> Priced:
         """Price one observation by its merged fields and its start time, which selects dated prices."""
