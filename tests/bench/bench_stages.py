@@ -107,7 +107,14 @@ async def run_once(records: list[Record], events_per_flush: int, stages: Stages)
         await flush.write(batch, collected, list)
         batch = Batch()
         rows.extend(map(len, collected.rows))
-    print("trace, observation, score rows", [sum(rows[kind::3]) for kind in range(3)], "open", len(partition.open), "unwritten", len(partition.unwritten))
+    print(
+        "trace, observation, score rows",
+        [sum(rows[kind::3]) for kind in range(3)],
+        "open",
+        len(partition.open),
+        "unwritten",
+        len(partition.unwritten),
+    )
     return times
 
 
