@@ -17,7 +17,7 @@ from pipeline.events.canonical import parse_canonical_json
 from pipeline.events.keys import record_key
 from pipeline.events.langfuse import langfuse_events, parse_langfuse
 from pipeline.events.model import Event, Record
-from pipeline.events.otlp.records import otlp_events
+from pipeline.events.otlp.records import record_events
 from pipeline.events.reasons import DecodeError, Reason
 
 Codec = Callable[[bytes, Record], list[Event]]  # the value, and the record it came in
@@ -75,7 +75,7 @@ def _otlp(content_type: bytes) -> Codec:
         project = header(record, headers.PROJECT) or (project if slash else b"")
         if not project:
             raise DecodeError(Reason.NO_PROJECT, f"OTLP needs its project in the header {headers.PROJECT}")
-        return otlp_events(project.decode(errors="replace"), content_type, value)
+        return record_events(project.decode(errors="replace"), content_type, value)
 
     return codec
 

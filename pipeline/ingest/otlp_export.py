@@ -4,7 +4,7 @@ Rule: a broken span is counted and named in the answer, its neighbours are store
 refused as a whole. Where Kafka did not acknowledge every span the whole export fails as retryable: what was stored
 comes again as duplicates, which change nothing.
 A large export is cut and judged in a thread, so that the event loop goes on.
-Failure: ApiError, 400 for what is no export, 503 where Kafka is away.
+Failure: ApiError, 400 for what is no export, 413 where spans and their resources are too much, 503 without Kafka.
 """
 
 import asyncio
@@ -22,6 +22,14 @@ from pipeline.ingest.lanes import Outgoing
 RECEIVER = b"otlp"
 _INLINE = 64 * 1024  # bytes that are judged on the event loop, in about a millisecond
 _REASONS_SHOWN = 5
+_SPREAD = 8  # times the largest export: each span's record repeats resource and scope, which may be large
+
+
+class Limits(NamedTuple):
+    """Bytes: of the record of one span, and of all records of an export."""
+
+    span: int
+    records: int
 
 
 class Taken(NamedTuple):
@@ -41,20 +49,18 @@ class Judged(NamedTuple):
 
 async def take_export(front: FrontDoor, project_id: str, content_type: bytes, body: bytes, route: str) -> Taken:
     """Store the spans of `body`, which is in the encoding of a record's content type. Raises ApiError."""
-    limit = front.settings.max_event_bytes
+    limits = Limits(front.settings.max_event_bytes, _SPREAD * front.settings.max_export_bytes)
     if len(body) > _INLINE:
-        judged = await asyncio.to_thread(judge, project_id, content_type, body, limit)
+        judged = await asyncio.to_thread(judge, project_id, content_type, body, limits)
     else:
-        judged = judge(project_id, content_type, body, limit)
+        judged = judge(project_id, content_type, body, limits)
     records, reasons = judged
     rejected = reasons.total()
     if rejected and not records:
         front.metrics.count_events(route, accepted=0, rejected=rejected, failed=0)
         raise ApiError(400, "InvalidRequestError", f"No span of the export can be stored: {_said(reasons)}.")
     try:
-        outcomes = await accept(front, records)
-        if Outcome.FAILED in outcomes:
-            raise unavailable("Kafka did not take all spans in time.")
+        outcomes = await _produce(front, records, len(body))
     except ApiError:
         front.metrics.count_events(route, accepted=0, rejected=rejected, failed=len(records))
         raise
@@ -65,26 +71,52 @@ async def take_export(front: FrontDoor, project_id: str, content_type: bytes, bo
     return Taken(stored, rejected + too_large, _said(reasons))
 
 
-def judge(project_id: str, content_type: bytes, body: bytes, max_span_bytes: int) -> Judged:
-    """Cut and check. Raises ApiError (400) where the body is no export at all."""
+async def _produce(front: FrontDoor, records: list[Outgoing], counted: int) -> list[Outcome]:
+    """Send all; what the records hold beyond the body, which is `counted`, is held until Kafka has answered."""
+    more = max(0, sum(len(record.value) for record in records) - counted)
+    front.held.take(more)
+    try:
+        outcomes = await accept(front, records)
+    finally:
+        front.held.give_back(more)
+    if Outcome.FAILED in outcomes:
+        raise unavailable("Kafka did not take all spans in time.")
+    return outcomes
+
+
+def judge(project_id: str, content_type: bytes, body: bytes, limits: Limits) -> Judged:
+    """Cut and check. Raises ApiError: 400 where the body is no export at all, 413 where its records are too much."""
     try:
         pieces = SPLIT[content_type](body)
     except DecodeError as error:
         raise ApiError(400, "InvalidRequestError", f"{error.detail}.") from None
     common = record_headers(project_id, RECEIVER, content_type)
     judged = Judged([], Counter())
+    size = 0
     for piece in pieces:
+        value = piece.record()
+        size += len(value)
+        if size > limits.records:
+            raise _spread(limits.records)
+        if len(value) > limits.span:
+            judged.reasons[f"the span is larger than {limits.span} bytes"] += 1
+            continue
         try:
             span = piece.read()
         except DecodeError as error:
             judged.reasons[error.detail] += 1
             continue
-        value = piece.record()
-        if len(value) > max_span_bytes:
-            judged.reasons[f"the span is larger than {max_span_bytes} bytes"] += 1
-        else:
-            judged.records.append(record(project_id, span.trace_id, value, common))
+        judged.records.append(record(project_id, span.trace_id, value, common))
     return judged
+
+
+def _spread(limit: int) -> ApiError:
+    return ApiError(
+        413,
+        "PayloadTooLargeError",
+        f"The spans, each with its resource and scope, have more than {limit} bytes.",
+        remedy="Send fewer spans at once, or fewer attributes of the resource.",
+    )
 
 
 def _said(reasons: Counter[str]) -> str:

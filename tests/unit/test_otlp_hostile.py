@@ -13,10 +13,12 @@ from pipeline.events import headers
 from pipeline.events.mapping.readers import parsed
 from pipeline.events.model import Event
 from pipeline.events.otlp import json_text, protobuf
-from pipeline.events.otlp.records import otlp_events
+from pipeline.events.otlp.records import otlp_events, record_events
 from pipeline.events.otlp.wire import encode_varint, fields, message_field, number_field
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.events.tool_calls import MAX_CALLS, tool_calls
+from pipeline.ingest.answers import ApiError
+from pipeline.ingest.otlp_export import Limits, judge
 from tests.fixtures.otlp import BEGIN, TRACE_ID, span_id
 
 SECONDS = 5.0  # far above what each takes, far below what a quadratic way would
@@ -272,3 +274,31 @@ def test_numbers_on_the_wire_are_written_as_they_are_read() -> None:
         (field,) = fields(number_field(5, number), 0, len(number_field(5, number)))
         assert (field.number, field.wire) == (5, 0)
         assert number_field(5, number)[field.value :] == encode_varint(number)
+
+
+def test_a_large_resource_is_read_once_and_not_for_each_of_its_spans() -> None:
+    began = time.monotonic()
+    message = ExportTraceServiceRequest()
+    resource = message.resource_spans.add()
+    resource.resource.attributes.extend(
+        KeyValue(key=f"k{n}", value=AnyValue(string_value="v" * 100)) for n in range(10_000)
+    )
+    spans = resource.scope_spans.add().spans
+    for number in range(1, 41):
+        spans.add(trace_id=bytes.fromhex(TRACE_ID), span_id=number.to_bytes(8), start_time_unix_nano=BEGIN)
+    body = bytes(message.SerializeToString())
+    pieces = [piece.read() for piece in protobuf.split(body)]
+    assert len({id(span.resource) for span in pieces}) == 1
+    limits = Limits(span=4_000_000, records=20_000_000)
+    with pytest.raises(ApiError) as refused:
+        judge("p", headers.OTLP_PROTOBUF, body, limits)
+    assert refused.value.status == 413
+    assert time.monotonic() - began < SECONDS
+
+
+def test_a_record_whose_archive_would_be_too_large_is_refused() -> None:
+    body = export(KeyValue(key="a", value=AnyValue(string_value="x" * 100_000))) * 40
+    assert len(read(body)) == 80
+    with pytest.raises(DecodeError, match="one span per record") as refused:
+        record_events("p", headers.OTLP_PROTOBUF, body)
+    assert refused.value.reason is Reason.TOO_LARGE

@@ -7,6 +7,7 @@ Format: OTLP 1.x, "JSON Protobuf Encoding".
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -14,7 +15,7 @@ import orjson
 import xxhash
 
 from pipeline.events.otlp import checks
-from pipeline.events.otlp.protobuf import finite
+from pipeline.events.otlp.protobuf import CACHE_SIZES, CACHED_BYTES, digest, finite
 from pipeline.events.otlp.span import Attributes, Link, Scope, Span, SpanEvent
 from pipeline.events.reasons import DecodeError, Reason
 
@@ -45,13 +46,11 @@ class Piece(NamedTuple):
 
     def read(self) -> Span:
         """The span. Raises DecodeError."""
-        resource = _object(_loads(b"{%s}" % self.resource.removesuffix(b",")), "resource")
-        scope = _object(_loads(b"{%s}" % self.scope.removesuffix(b",")), "scope")
-        return _span(_loads(self.span), resource, scope, self.content())
+        return _span(_loads(self.span), _resource(self.resource), _scope(self.scope), self.content())
 
     def content(self) -> str:
         """A hash of all that the span says."""
-        return xxhash.xxh3_128_hexdigest(b"\x00".join((self.resource, self.scope, self.span)))
+        return xxhash.xxh3_128_hexdigest(digest(self.resource) + digest(self.scope) + self.span)
 
 
 def split(body: bytes) -> list[Piece]:
@@ -95,7 +94,28 @@ def _loads(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def _span(body: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any], content: str) -> Span:
+def _resource(raw: bytes) -> Attributes:
+    return (_small_resource if len(raw) <= CACHED_BYTES else _large_resource)(raw)
+
+
+def _scope(raw: bytes) -> Scope:
+    return (_small_scope if len(raw) <= CACHED_BYTES else _large_scope)(raw)
+
+
+def _read_resource(members: bytes) -> Attributes:
+    return _attributes(_object(_loads(b"{%s}" % members.removesuffix(b",")), "resource"))
+
+
+def _read_scope(members: bytes) -> Scope:
+    scope = _object(_loads(b"{%s}" % members.removesuffix(b",")), "scope")
+    return Scope(_text(scope, "name"), _text(scope, "version"), _attributes(scope))
+
+
+_small_resource, _large_resource = (lru_cache(size)(_read_resource) for size in CACHE_SIZES)
+_small_scope, _large_scope = (lru_cache(size)(_read_scope) for size in CACHE_SIZES)
+
+
+def _span(body: dict[str, Any], resource: Attributes, scope: Scope, content: str) -> Span:
     trace_id, span_id = checks.trace_id(_id(body, "traceId")), checks.span_id(_id(body, "spanId"))
     start = checks.micros(_integer(body, "startTimeUnixNano"), "startTimeUnixNano")
     end = checks.micros(_integer(body, "endTimeUnixNano"), "endTimeUnixNano")
@@ -114,8 +134,8 @@ def _span(body: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any],
         links=tuple(_link(link) for link in _list(body, "links")),
         status=_enum(status, "code", lambda name: _CODES.get(name, 0)),
         status_message=_text(status, "message"),
-        resource=_attributes(resource),
-        scope=Scope(_text(scope, "name"), _text(scope, "version"), _attributes(scope)),
+        resource=resource,
+        scope=scope,
         content=content,
     )
 

@@ -23,7 +23,11 @@ from pipeline.events.otlp.span import Attributes, Link, Scope, Span, SpanEvent
 from pipeline.events.reasons import DecodeError, Reason
 
 RESOURCE_SPANS, SCOPE_SPANS, SPANS = 1, 2, 2  # of the export, of ResourceSpans, of ScopeSpans
-_CACHED_BYTES = 8_192  # longest resource or scope that is remembered: clients choose them, memory has a bound
+CACHED_BYTES = 8_192  # of a resource or scope; clients choose them, what is remembered has a bound
+CACHE_SIZES = 1_024, 4  # how many are remembered that are no longer than that, and that are
+
+digest = lru_cache(64)(xxhash.xxh3_128_digest)
+"""16 bytes for a resource or a scope, which spans share."""
 
 
 class Piece(NamedTuple):
@@ -51,11 +55,7 @@ class Piece(NamedTuple):
 
     def content(self) -> str:
         """A hash of all that the span says."""
-        digest = xxhash.xxh3_128()
-        for part in (self.resource, self.scope, self.span):
-            digest.update(len(part).to_bytes(4, "little"))
-            digest.update(part)
-        return digest.hexdigest()
+        return xxhash.xxh3_128_hexdigest(digest(self.resource) + digest(self.scope) + self.span)
 
 
 def split(body: bytes) -> list[Piece]:
@@ -88,11 +88,11 @@ def _divide(raw: bytes, begin: int, end: int, number: int) -> tuple[bytes, list[
 
 
 def _resource(raw: bytes) -> Attributes:
-    return _cached_resource(raw) if len(raw) <= _CACHED_BYTES else _read_resource(raw)
+    return (_small_resource if len(raw) <= CACHED_BYTES else _large_resource)(raw)
 
 
 def _scope(raw: bytes) -> Scope:
-    return _cached_scope(raw) if len(raw) <= _CACHED_BYTES else _read_scope(raw)
+    return (_small_scope if len(raw) <= CACHED_BYTES else _large_scope)(raw)
 
 
 def _read_resource(raw: bytes) -> Attributes:
@@ -104,8 +104,8 @@ def _read_scope(raw: bytes) -> Scope:
     return Scope(scope.name, scope.version, attributes(scope.attributes))
 
 
-_cached_resource = lru_cache(1_024)(_read_resource)
-_cached_scope = lru_cache(1_024)(_read_scope)
+_small_resource, _large_resource = (lru_cache(size)(_read_resource) for size in CACHE_SIZES)
+_small_scope, _large_scope = (lru_cache(size)(_read_scope) for size in CACHE_SIZES)
 
 
 def _span(message: trace_pb2.Span, resource: Attributes, scope: Scope, content: str) -> Span:
