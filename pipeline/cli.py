@@ -109,8 +109,10 @@ def ingest(data: Data = None) -> None:
     Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 spanfold ingest`
     """
     from pipeline.ingest import serve
+    from pipeline.score_lookup import ScoreLookup
 
-    serve(_as_role(data))
+    settings = _as_role(data)
+    serve(settings, ScoreLookup(settings))
 
 
 @app.command(rich_help_panel="Run")
@@ -119,9 +121,12 @@ def worker(data: Data = None) -> None:
 
     Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 spanfold worker`
     """
+    from pipeline.events.confluent import use_registry
     from pipeline.stream.worker import run_worker
 
-    run_worker(_as_role(data))
+    settings = _as_role(data)
+    use_registry(settings.schema_registry)
+    run_worker(settings)
 
 
 @app.command(rich_help_panel="Run")
@@ -159,6 +164,41 @@ def topics(data: Data = None) -> None:
     from pipeline.prepare import describe_topics
 
     print(describe_topics(asyncio.run(ensure_topics(find_settings(data)))))
+
+
+@app.command(rich_help_panel="Set up")
+def keys(
+    data: Data = None,
+    create: Annotated[str, typer.Option("--create", metavar="PROJECT", help="Make a key pair for a project.")] = "",
+    revoke: Annotated[str, typer.Option("--revoke", metavar="PUBLIC_KEY", help="End a key for good.")] = "",
+) -> None:
+    """List the API keys; make one (its secret is shown this once) or revoke one (refused within 5 s).
+
+    Examples: `spanfold keys`, `spanfold keys --create default`, `spanfold keys --revoke pk-lf-…`
+    """
+    from pipeline.local.stack import find_settings
+    from pipeline.registry.commands import run_keys
+
+    run_keys(find_settings(data, must_run=False).registry, create, revoke)
+
+
+@app.command(rich_help_panel="Set up")
+def limits(
+    project: Annotated[str, typer.Argument(help="The project's id.")],
+    data: Data = None,
+    requests: Annotated[int | None, typer.Option(min=0, help="Requests per second; 0: no limit.")] = None,
+    events: Annotated[int | None, typer.Option(min=0, help="Events per second; 0: no limit.")] = None,
+    size: Annotated[int | None, typer.Option("--bytes", min=0, help="Bytes per second; 0: no limit.")] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Back to what the settings say.")] = False,
+) -> None:
+    """Show what a project may send in a second, or change it; front doors go by it within 5 s.
+
+    Examples: `spanfold limits default`, `spanfold limits default --events 5000`, `spanfold limits default --reset`
+    """
+    from pipeline.local.stack import find_settings
+    from pipeline.registry.commands import run_limits
+
+    run_limits(find_settings(data, must_run=False).registry, project, (requests, events, size), reset=reset)
 
 
 @app.command(name="check-config", rich_help_panel="Set up")
@@ -247,12 +287,18 @@ def bench(
         bool, typer.Option("--compare", help="Measure the plain Faust way of the same work, too.")
     ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the folder with the logs.")] = False,
+    ingest: Annotated[bool, typer.Option("--ingest", help="Measure the front door instead.")] = False,
     as_json: Json = False,
 ) -> None:
     """Measure a worker on a broker and a store of its own: CPU per event, events per second, memory.
 
-    Examples: `spanfold bench`, `spanfold bench --events 1000000 --compare --json`
+    Examples: `spanfold bench`, `spanfold bench --events 1000000 --compare --json`, `spanfold bench --ingest`
     """
+    if ingest:
+        from pipeline.ops.bench.ingest import run_ingest_bench
+
+        run_ingest_bench(events, runs, keep=keep, as_json=as_json)
+        return
     from pipeline.ops.bench.run import BenchOptions, run_bench
 
     run_bench(BenchOptions(events, runs, open_traces, compare, keep), as_json=as_json)

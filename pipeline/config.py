@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     topic_partitions: int = Field(4, ge=1, description="Partitions of the events topic when Spanfold creates it.")
     topic_replication: int = Field(1, ge=1, description="Replication factor of the topics Spanfold creates.")
     instance_id: str = Field("", description="Static group membership id of this worker; empty for none.")
+    schema_registry: str = Field(
+        "", description="For Confluent's framing: the URL of a schema registry, or a folder with files ID.avsc."
+    )
     session_timeout: float = Field(10.0, description="Seconds until the group gives up a silent worker.")
 
     # ClickHouse
@@ -61,6 +64,25 @@ class Settings(BaseSettings):
         10.0, gt=0, description="Seconds a request waits for Kafka before it is answered 503."
     )
     held_bytes: int = Field(256 * 2**20, ge=1, description="Bytes of unanswered requests held; more are answered 503.")
+    max_batch_events: int = Field(10_000, ge=1, description="Most events of one request.")
+    max_header_bytes: int = Field(32 * 1024, ge=1024, description="Longest request line and headers together.")
+    header_timeout: float = Field(10.0, gt=0, description="Seconds in which a client must have sent its headers.")
+    rate_requests: int = Field(2_000, ge=0, description="Requests per second and project, per process; 0: no limit.")
+    rate_events: int = Field(100_000, ge=0, description="Events per second and project, per process; 0: no limit.")
+    rate_bytes: int = Field(200 * 2**20, ge=0, description="Bytes of bodies per second and project; 0: no limit.")
+    rate_burst: float = Field(5.0, gt=0, description="So many seconds' worth may come at once.")
+    max_lag: int = Field(
+        0, ge=0, description="Events that workers may be behind; above it the front door answers 503. 0: no limit."
+    )
+
+    # Media
+    blob_url: str = Field("", description="Folder or fsspec URL for media; empty for `blobs` under data_dir.")
+    public_url: str = Field("", description="Where clients reach the front door; empty: as each request names it.")
+    media_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Signs URLs of media, the same for all front doors; empty: made once in data_dir.",
+    )
+    max_media_bytes: int = Field(1_000_000_000, ge=1, description="Largest medium.")
 
     # Stream
     flush_interval: float = Field(0.4, gt=0, description="Longest time between two flushes to the store.")
@@ -94,6 +116,11 @@ class Settings(BaseSettings):
         return f"{self.topic_prefix}.events"
 
     @cached_property
+    def fold_group(self) -> str:
+        """The consumer group of the workers."""
+        return f"{self.topic_prefix}-fold"
+
+    @cached_property
     def evaluations_topic(self) -> str:
         """Requests to evaluate a settled trace."""
         return f"{self.topic_prefix}.evaluations"
@@ -102,6 +129,11 @@ class Settings(BaseSettings):
     def dead_letters_topic(self) -> str:
         """Records that could not be processed, with the reason."""
         return f"{self.topic_prefix}.dead-letters"
+
+    @cached_property
+    def blobs(self) -> str:
+        """Where media are kept, as fsspec names it."""
+        return self.blob_url or str(self.data_dir / "blobs")
 
     @cached_property
     def registry(self) -> str:

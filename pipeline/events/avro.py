@@ -16,7 +16,7 @@ import fastavro
 import orjson
 from pydantic_core import from_json
 
-from pipeline.events.avro_schemas import HEADER_LENGTH, MAGIC, load_versions, schema_folder
+from pipeline.events.avro_schemas import HEADER_LENGTH, MAGIC, Version, load_versions, schema_folder
 from pipeline.events.canonical import canonical_event, to_body
 from pipeline.events.model import Event
 from pipeline.events.reasons import DecodeError, Reason
@@ -47,8 +47,13 @@ def decode(raw: bytes) -> Event:
     version = _VERSIONS.get(header)
     if version is None:
         raise _unknown(header)
+    return decode_body(version, raw, HEADER_LENGTH)
+
+
+def decode_body(version: Version, raw: bytes, at: int) -> Event:
+    """The event in a record that begins at `at` and was written with the schema of `version`. Raises DecodeError."""
     try:
-        body, end = version.read(raw, HEADER_LENGTH)
+        body, end = version.read(raw, at)
     except _NOT_A_RECORD as error:
         raise DecodeError(Reason.MALFORMED, f"avro: no {version.kind} record: {error or 'it ends too early'}") from None
     if end != len(raw):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import fastavro
-from fastavro.schema import fingerprint, to_parsing_canonical_form
+from fastavro.schema import SchemaParseException, UnknownType, fingerprint, to_parsing_canonical_form
 
 from pipeline.events.avro_reader import Read, record_reader
 from pipeline.events.model import Kind
@@ -21,6 +21,7 @@ from pipeline.events.model import Kind
 Schema = dict[str, Any]  # as fastavro has parsed it
 
 NAMES = {"TraceEvent": Kind.TRACE, "ObservationEvent": Kind.OBSERVATION, "ScoreEvent": Kind.SCORE}
+TIMES = frozenset({"at", "start_time", "end_time", "completion_start_time"})
 MAGIC = b"\xc3\x01"
 HEADER_LENGTH = 10  # the magic, then 8 bytes of fingerprint
 
@@ -41,6 +42,34 @@ def schema_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "schemas"
 
 
+def version_of(text: str) -> Version:
+    """A schema that somebody else wrote records with, by its JSON text. Raises ValueError for what is none of ours.
+
+    Its name says the kind, whatever its namespace; fields that we do not know are skipped, those that are missing are
+    null. Times must be what they are here, or the same number would mean another moment.
+    """
+    try:
+        given = json.loads(text)
+        name = str(given["name"]).rpartition(".")[2]
+        _check_times(given["fields"])
+        ours = _read(schema_folder() / f"{name}.avsc") if name in NAMES else None
+        schema = _parsed({**given, "name": name, "namespace": "spanfold.events"})
+    except (KeyError, TypeError, AttributeError, RecursionError, SchemaParseException, UnknownType) as error:
+        raise ValueError(f"no Avro schema of a record: {error!r}") from None
+    if ours is None:
+        raise ValueError(f"the schema is called {name}, none of {', '.join(NAMES)}")
+    return Version(NAMES[name], b"", schema, _past_reader(schema, ours))
+
+
+def _check_times(fields: list[dict[str, Any]]) -> None:
+    for field in fields:
+        kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
+        for kind in kinds:
+            logical = kind.get("logicalType", "timestamp-micros") if isinstance(kind, dict) else "timestamp-micros"
+            if field["name"] in TIMES and logical != "timestamp-micros":
+                raise ValueError(f"{field['name']} is {logical}, times are timestamp-micros")
+
+
 def load_versions(folder: Path) -> tuple[dict[Kind, Version], dict[bytes, Version]]:
     """(the current version by kind, every version by its 10 header bytes)."""
     current = {}
@@ -51,12 +80,20 @@ def load_versions(folder: Path) -> tuple[dict[Kind, Version], dict[bytes, Versio
     for path in sorted((folder / "history").glob("*.avsc")):
         schema = _read(path)
         kind = NAMES[schema["name"].rpartition(".")[2]]
-        past.append(Version(kind, _header(schema), schema, _resolving_reader(schema, current[kind].schema)))
+        past.append(Version(kind, _header(schema), schema, _past_reader(schema, current[kind].schema)))
     return current, {version.header: version for version in (*past, *current.values())}
 
 
+def _past_reader(writer: Schema, reader: Schema) -> Read:
+    """What is read with a flat schema needs no resolving: unknown fields are ignored later, missing ones are null."""
+    try:
+        return record_reader(writer)
+    except ValueError:
+        return _resolving_reader(writer, reader)
+
+
 def _resolving_reader(writer: Schema, reader: Schema) -> Read:
-    """Reads what an old schema wrote as the current one sees it, by Avro's rules; rare, so a general library may."""
+    """Reads what a schema with nested fields wrote as the current one sees it; rare, so a general library may."""
 
     def read(raw: bytes, at: int) -> tuple[dict[str, Any], int]:
         buffer = BytesIO(raw)
@@ -68,7 +105,11 @@ def _resolving_reader(writer: Schema, reader: Schema) -> Read:
 
 
 def _read(path: Path) -> Schema:
-    return cast(Schema, fastavro.parse_schema(_without_logical_types(json.loads(path.read_text("utf-8")))))
+    return _parsed(json.loads(path.read_text("utf-8")))
+
+
+def _parsed(schema: Any) -> Schema:
+    return cast(Schema, fastavro.parse_schema(_without_logical_types(schema), _write_hint=False))
 
 
 def _without_logical_types(schema: Any) -> Any:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from pipeline.events import keys
 from pipeline.events.canonical_schema import BODY
+from pipeline.events.literals import check_literals
 from pipeline.events.model import Event, Fields, Kind, Micros
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.events.scores import subject_group, typed_value
@@ -25,7 +26,9 @@ def parse_canonical_json(raw: bytes) -> Event:
         body = BODY.validate_json(raw)
     except ValidationError as error:
         raise _decode_error(error) from None
-    return _event(cast(dict[str, Any], body), raw)
+    event = _event(cast(dict[str, Any], body), raw)
+    check_literals(raw)
+    return event
 
 
 def canonical_event(body: dict[str, Any], raw: bytes) -> Event:
@@ -54,6 +57,8 @@ def to_body(event: Event) -> dict[str, Any]:
     if not event.created:
         body["created"] = False
     body.update(event.fields)
+    if "deleted" in event.fields:
+        body.update(keys.group_subject(event.trace_id))
     return body
 
 
@@ -66,6 +71,7 @@ def _event(body: dict[str, Any], raw: bytes) -> Event:
     event_id = pop("event_id", None) or keys.derived_id(raw.hex())
     trace_id: str | None = pop("trace_id", None)
     created = pop("created", None) is not False
+    deleted = pop("deleted", None) is True
     if trace_id is not None and not keys.is_trace(trace_id):
         raise DecodeError(Reason.INVALID, "trace_id: session: and run: begin the groups of scores without a trace")
     derived = False
@@ -75,20 +81,33 @@ def _event(body: dict[str, Any], raw: bytes) -> Event:
             derived, trace_id = True, keys.derived_id(project_id, entity_id)
         what = _OBSERVATION
     elif kind == "score":
-        entity_id, trace_id, what = pop("score_id"), _complete_score(trace_id, body), _SCORE
+        entity_id, trace_id, what = pop("score_id"), _complete_score(trace_id, body, deleted), _SCORE
     else:
         entity_id = trace_id = cast(str, trace_id)
         what = _TRACE
+    if deleted:
+        return _tombstone(Event(project_id, trace_id, what, entity_id, event_id, at, {"deleted": True}))
     fields = {key: value for key, value in body.items() if value is not None}
     return Event(project_id, trace_id, what, entity_id, event_id, at, cast(Fields, fields), created, derived)
 
 
-def _complete_score(trace_id: str | None, body: dict[str, Any]) -> str:
+def _tombstone(event: Event) -> Event:
+    """`event`, which says nothing but that its entity is gone. Raises DecodeError for an observation."""
+    if event.kind is _OBSERVATION:
+        raise DecodeError(Reason.INVALID, "deleted: only traces and scores can be deleted")
+    return event
+
+
+def _complete_score(trace_id: str | None, body: dict[str, Any], deleted: bool) -> str:
     """Fills in type, value and source of a score; returns the group it belongs to. Raises DecodeError."""
     get = body.get
     value = get("value")
     try:
         group = subject_group(trace_id, get("session_id"), get("dataset_run_id"), get("observation_id"))
+        if deleted:
+            return group
+        if not get("name"):
+            raise ValueError("name: a score has one")
         kind, number, text = typed_value(get("string_value") if value is None else value, get("data_type"))
     except ValueError as error:
         raise DecodeError(Reason.INVALID, str(error)) from None

@@ -8,7 +8,7 @@ TypedDicts, not models: validating one costs a few microseconds, and this is the
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, Strict, StringConstraints, TypeAdapter
+from pydantic import Field, PlainValidator, Strict, StringConstraints, TypeAdapter, WithJsonSchema
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
@@ -39,9 +39,15 @@ ProjectId = Annotated[
     str, Field(min_length=1, max_length=MAX_ID_LENGTH, pattern=r"^[^\x00-\x1f\x7f/]*$")
 ]  # "/" ends it
 TypeName = Annotated[str, StringConstraints(min_length=1, to_upper=True)]
-Parameters = Annotated[str, PlainValidator(_parameters)]
+_PARAMETERS_JSON: dict[str, Any] = {"type": ["object", "string"], "description": "An object, or its text as JSON."}
+_COST_JSON: dict[str, Any] = {
+    "type": "object",
+    "description": "US dollars by usage key, below 1,000,000 each: numbers or decimal text.",
+    "additionalProperties": {"type": ["number", "string", "null"]},
+}
+Parameters = Annotated[str, PlainValidator(_parameters), WithJsonSchema(_PARAMETERS_JSON)]
 Units = dict[str, Annotated[int, Strict(), Field(ge=0, le=MAX_UNITS)]]
-Cost = Annotated[dict[str, Decimal], PlainValidator(_cost)]
+Cost = Annotated[dict[str, Decimal], PlainValidator(_cost), WithJsonSchema(_COST_JSON)]
 PromptVersion = Annotated[int, Strict(), Field(ge=0, lt=2**31)]
 
 
@@ -55,6 +61,7 @@ class _Common(_Required, total=False):
     created: Flag | None
     environment: str | None
     metadata: MetadataField | None
+    deleted: Flag | None
 
 
 class _Versioned(_Common, total=False):
@@ -110,6 +117,7 @@ class _ScoreFields(_Common, total=False):
     observation_id: IdField | None
     session_id: IdField | None
     dataset_run_id: IdField | None
+    name: Annotated[str, Field(min_length=1)] | None
     data_type: DataType | None
     value: Any
     string_value: str | None
@@ -119,11 +127,10 @@ class _ScoreFields(_Common, total=False):
 
 
 class ScoreBody(_ScoreFields):
-    """A statement about a score; `value` holds a number, a truth value or a string."""
+    """A statement about a score; `value` holds a number, a truth value or a string. A tombstone needs no name."""
 
     kind: Literal["score"]
     score_id: IdField
-    name: Annotated[str, Field(min_length=1)]
 
 
 Body = TraceBody | ObservationBody | ScoreBody

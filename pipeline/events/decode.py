@@ -10,7 +10,7 @@ A new format is one more codec in the tables below.
 
 from collections.abc import Callable
 
-from pipeline.events import headers
+from pipeline.events import confluent, headers
 from pipeline.events.avro import decode
 from pipeline.events.avro_schemas import MAGIC
 from pipeline.events.canonical import parse_canonical_json
@@ -57,7 +57,7 @@ def _canonical_json(value: bytes, _record: Record) -> list[Event]:
 
 
 def _canonical_avro(value: bytes, _record: Record) -> list[Event]:
-    return [decode(value)]
+    return [confluent.decode(value) if value.startswith(confluent.MAGIC) else decode(value)]
 
 
 def _langfuse_json(value: bytes, record: Record) -> list[Event]:
@@ -104,5 +104,6 @@ _BY_FIRST_BYTES: tuple[tuple[bytes, Codec], ...] = (
     (MAGIC, _canonical_avro),
     (b'{"resourceSpans":', _otlp(headers.OTLP_JSON)),
     (b"{", _canonical_json),
+    (confluent.MAGIC, _canonical_avro),
     (b"\x0a", _otlp(headers.OTLP_PROTOBUF)),  # field 1, length-delimited: resource_spans
 )

@@ -24,6 +24,13 @@ def run_group(dataset_run_id: str) -> str:
     return f"run:{dataset_run_id}"
 
 
+def group_subject(group: str) -> dict[str, str]:
+    """What a group of scores is about, as the field that names it: the inverse of the two above; {} for a trace."""
+    prefix, colon, name = group.partition(":")
+    field = {"session": "session_id", "run": "dataset_run_id"}.get(prefix)
+    return {field: name} if colon and field else {}
+
+
 def is_trace(trace_id: str) -> bool:
     """False for the groups of scores that have no trace."""
     return not trace_id.startswith(("session:", "run:"))

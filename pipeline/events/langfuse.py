@@ -7,7 +7,7 @@ an update) are marked as such so that explicit values beat them whatever arrives
 400 for what is invalid) and the worker (to map the stored bytes) run this code.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BeforeValidator, Field, Strict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -16,6 +16,7 @@ from pipeline.events import keys
 from pipeline.events.langfuse_environment import Environment
 from pipeline.events.langfuse_scores import ScoreBody, score_fields
 from pipeline.events.langfuse_usage import Cost, CostDetails, Usage, UsageDetails
+from pipeline.events.literals import check_literals
 from pipeline.events.model import Event, Fields, Kind, Level
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.events.values import IdField, MetadataField, MicrosField, TextField, to_text
@@ -85,6 +86,7 @@ class ObservationBody(TypedDict, total=False):
 class _Envelope(TypedDict):
     id: IdField
     timestamp: MicrosField
+    entityId: NotRequired[IdField | None]  # the front door's, where the id of a single object was not in its body
 
 
 class TraceEnvelope(_Envelope):
@@ -143,14 +145,16 @@ def parse_langfuse(raw: bytes) -> Envelope:
         envelope = _ADAPTER.validate_json(raw)
     except ValidationError as error:
         raise _decode_error(error) from None
-    if envelope["type"] in _NEEDS_ID and not envelope["body"].get("id"):
+    check_literals(raw)
+    if envelope["type"] in _NEEDS_ID and not (envelope["body"].get("id") or envelope.get("entityId")):
         raise DecodeError(Reason.INVALID, f"body.id: required for {envelope['type']}")
-    if envelope["type"].startswith("observation-") and not envelope["body"].get("type"):
-        raise DecodeError(Reason.INVALID, "body.type: required, one of GENERATION, SPAN, EVENT")
+    if envelope["type"].startswith("observation-") and str(envelope["body"].get("type")).lower() not in _KNOWN_TYPES:
+        raise DecodeError(Reason.INVALID, f"body.type: required, one of {', '.join(sorted(_KNOWN_TYPES)).upper()}")
     return envelope
 
 
 _NEEDS_ID = frozenset({"event-create", "span-update", "generation-update", "observation-update"})
+_KNOWN_TYPES = frozenset({*OBSERVATION_TYPES, "event"})
 
 
 def _decode_error(error: ValidationError) -> DecodeError:
@@ -182,14 +186,14 @@ def _renamed(body: Any, names: dict[str, str]) -> Fields:
 
 def _trace_event(project_id: str, envelope: TraceEnvelope) -> Event:
     body = envelope["body"]
-    trace_id = body.get("id") or keys.derived_id(project_id, envelope["id"])
+    trace_id = body.get("id") or envelope.get("entityId") or keys.derived_id(project_id, envelope["id"])
     fields = _renamed(body, _TRACE_FIELDS)
     return Event(project_id, trace_id, Kind.TRACE, trace_id, envelope["id"], envelope["timestamp"], fields)
 
 
 def _observation_event(project_id: str, envelope: ObservationEnvelope) -> Event:
     body, what = envelope["body"], envelope["type"]
-    entity_id = body.get("id") or keys.derived_id(project_id, envelope["id"])
+    entity_id = body.get("id") or envelope.get("entityId") or keys.derived_id(project_id, envelope["id"])
     given_trace = body.get("traceId")
     fields = _renamed(body, _OBSERVATION_FIELDS)
     prefix, _, verb = what.partition("-")
@@ -222,6 +226,6 @@ def _add_usage_and_cost(fields: Fields, body: ObservationBody) -> None:
 
 def _score_event(project_id: str, envelope: ScoreEnvelope) -> Event:
     body = envelope["body"]
-    score_id = body.get("id") or keys.derived_id(project_id, envelope["id"])
+    score_id = body.get("id") or envelope.get("entityId") or keys.derived_id(project_id, envelope["id"])
     trace_id, fields = score_fields(body)
     return Event(project_id, trace_id, Kind.SCORE, score_id, envelope["id"], envelope["timestamp"], fields)

@@ -24,14 +24,31 @@ class _ScoreBody(TypedDict, total=False):
     source: ScoreSource | None
     environment: Environment | None
     metadata: MetadataField | None
+    configId: str | None
+
+
+LONGEST_TEXT = 500  # characters of a TEXT score
+CORRECTION_NAME = "output"  # what a correction corrects, whatever it is called
 
 
 def _checked(body: _ScoreBody) -> _ScoreBody:
+    if body.get("dataType") == "CORRECTION":
+        _check_correction(body)
     if not body.get("name"):
         raise ValueError("name: required")
     _group(body)
     typed_value(body.get("value"), body.get("dataType"))
+    if body.get("dataType") == "TEXT" and not 1 <= len(body["value"]) <= LONGEST_TEXT:
+        raise ValueError(f"value: a TEXT score has 1 to {LONGEST_TEXT} characters")
     return body
+
+
+def _check_correction(body: _ScoreBody) -> None:
+    if body.get("configId"):
+        raise ValueError("configId: a CORRECTION score has none")
+    if not body.get("traceId"):
+        raise ValueError("traceId: a CORRECTION score is about a trace or an observation")
+    body["name"] = CORRECTION_NAME
 
 
 ScoreBody = Annotated[_ScoreBody, AfterValidator(_checked)]

@@ -36,6 +36,7 @@ class Fields(TypedDict, total=False):
 
     # any kind
     name: str
+    deleted: bool  # a tombstone, of a trace or a score: hides what it says of itself up to the event's `at`
     environment: str
     version: str
     metadata: dict[str, Any]
@@ -49,7 +50,6 @@ class Fields(TypedDict, total=False):
     tags: list[str]
     public: bool
     start_time: Micros
-    deleted: bool  # a tombstone of a trace or a score: hides what was said of it until then
     # observation events
     parent_observation_id: str
     type: str  # given by a create

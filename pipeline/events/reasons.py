@@ -11,7 +11,8 @@ class Reason(StrEnum):
     EMPTY = "empty"  # the record has no value
     TOO_LARGE = "too_large"  # longer than the limit for one event
     UNKNOWN_FORMAT = "unknown_format"  # neither a known content type nor recognisable first bytes
-    UNKNOWN_SCHEMA = "unknown_schema"  # an Avro fingerprint that schemas/ does not have
+    UNKNOWN_SCHEMA = "unknown_schema"  # an Avro fingerprint or a schema id that is not known
+    SCHEMA_UNAVAILABLE = "schema_unavailable"  # the schema registry did not answer; replay it when it does
     MALFORMED = "malformed"  # the bytes are not what their format says
     INVALID = "invalid"  # well-formed, but a field breaks a rule
     NO_PROJECT = "no_project"  # a format that needs the project header came without it

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Annotated, Any
 
 import orjson
-from pydantic import Field, GetPydanticSchema, PlainValidator
+from pydantic import Field, GetPydanticSchema, PlainValidator, WithJsonSchema
 from pydantic_core import core_schema
 
 from pipeline.events.keys import MAX_ID_LENGTH
@@ -133,13 +133,20 @@ def _micros_schema(_source: object, _handler: object) -> core_schema.CoreSchema:
     )
 
 
-MicrosField = Annotated[Micros, GetPydanticSchema(_micros_schema)]
+_TIME_JSON: dict[str, Any] = {
+    "description": "ISO 8601 text (UTC without an offset), or whole microseconds since 1970; years 1970 to 2200.",
+    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0, "maximum": MAX_MICROS - 1}],
+}
+_ANY_JSON: dict[str, Any] = {"description": "Any JSON value; text stays text, anything else becomes compact JSON."}
+_METADATA_JSON: dict[str, Any] = {"description": 'A JSON object; anything else is kept as {"metadata": value}.'}
+
+MicrosField = Annotated[Micros, GetPydanticSchema(_micros_schema), WithJsonSchema(_TIME_JSON)]
 """ISO 8601 text, a datetime or integer microseconds -> Micros."""
 
-TextField = Annotated[str, PlainValidator(to_text)]
+TextField = Annotated[str, PlainValidator(to_text), WithJsonSchema(_ANY_JSON)]
 """Any JSON value -> text, by `to_text`."""
 
-MetadataField = Annotated[dict[str, Any], PlainValidator(to_metadata)]
+MetadataField = Annotated[dict[str, Any], PlainValidator(to_metadata), WithJsonSchema(_METADATA_JSON)]
 """Any JSON value -> dict, by `to_metadata`."""
 
 IdField = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH, pattern=r"^[^\x00-\x1f\x7f]*$")]

@@ -17,16 +17,28 @@ class ApiError(SpanfoldError):
     """The whole request is refused; `name` is the error's name in the answer."""
 
     def __init__(
-        self, status: int, name: str, message: str, *, remedy: str = "", headers: dict[str, str] | None = None
+        self,
+        status: int,
+        name: str,
+        message: str,
+        *,
+        remedy: str = "",
+        headers: dict[str, str] | None = None,
+        more: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message, remedy=remedy)
         self.status = status
         self.name = name
         self.headers = headers
+        self.more = more or {}  # further keys of the answer
 
 
 class EnvelopeError(SpanfoldError):
     """The body is not a batch at all: `{"message", "errors"}`, the one shape of its own."""
+
+
+class InvalidBodyError(SpanfoldError):
+    """A single object breaks a rule: 400 `{"message", "error": [reasons]}`."""
 
 
 class EventError(NamedTuple):
@@ -64,8 +76,13 @@ def json_answer(content: Any, status: int = 200, headers: dict[str, str] | None 
 
 
 def error_answer(error: ApiError) -> Response:
-    """`{message, error}`."""
-    return json_answer({"message": str(error), "error": error.name}, error.status, error.headers)
+    """`{message, error}` and whatever else the error carries."""
+    return json_answer({"message": str(error), "error": error.name, **error.more}, error.status, error.headers)
+
+
+def invalid_answer(reasons: list[str]) -> Response:
+    """400 for a body of which no part is taken."""
+    return json_answer({"message": "Invalid request data", "error": reasons}, 400)
 
 
 def batch_answer(accepted: list[str], errors: list[EventError]) -> Response:
@@ -84,6 +101,11 @@ def too_large(limit: int) -> ApiError:
     return ApiError(
         413, "PayloadTooLargeError", f"The body is longer than {limit} bytes.", remedy="Send smaller batches."
     )
+
+
+def too_many(what: str, limit: int) -> ApiError:
+    """413 for a request that asks for too much at once."""
+    return ApiError(413, "PayloadTooLargeError", f"More than {limit} {what} in one request.", remedy="Send fewer.")
 
 
 def unavailable(message: str) -> ApiError:

@@ -10,30 +10,70 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline import __version__
+from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
-from pipeline.ingest import health, ingestion, otlp, projects
-from pipeline.ingest.answers import ApiError, EnvelopeError, error_answer, json_answer
+from pipeline.ingest import deletions, health, ingestion, media, otlp, projects, scores, single
+from pipeline.ingest.answers import (
+    ApiError,
+    EnvelopeError,
+    InvalidBodyError,
+    error_answer,
+    invalid_answer,
+    json_answer,
+)
+from pipeline.ingest.aside import Aside
 from pipeline.ingest.directory import Directory
-from pipeline.ingest.front import FrontDoor
+from pipeline.ingest.front import FindScore, FrontDoor
+from pipeline.ingest.lag import LagWatch
 from pipeline.ingest.limits import Held
+from pipeline.ingest.media_urls import signing_key
 from pipeline.ingest.metrics import Metrics
 from pipeline.ingest.observe import Observe
 from pipeline.ingest.otlp_grpc import OFF, GrpcDoor
 from pipeline.ingest.produce import EventProducer
+from pipeline.ingest.rates import Limiter
 from pipeline.registry import Registry
 
-ROUTERS = (ingestion.router, otlp.router, projects.router, health.router)
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+ROUTERS = (
+    ingestion.router,
+    single.router,
+    scores.router,
+    deletions.router,
+    media.router,
+    otlp.router,
+    projects.router,
+    health.router,
+)
 
 
-def create_app(settings: Settings, registry: Registry) -> FastAPI:
-    """The app. Its lifespan connects to Kafka and flushes at the end; closing the registry is the caller's."""
+def create_app(settings: Settings, registry: Registry, find_score: FindScore | None = None) -> FastAPI:
+    """The app. Its lifespan connects to Kafka and flushes at the end; closing the registry is the caller's.
+
+    `find_score` says what a score belongs to, which deleting one needs: only the store knows, and this room must not.
+    """
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         directory, producer = Directory(registry), EventProducer(settings)
-        app.state.front = FrontDoor(settings, directory, producer, metrics, Held(settings.held_bytes, metrics))
+        aside = Aside()
+        lag = LagWatch(settings, metrics, producer.partitions)
+        app.state.front = FrontDoor(
+            settings,
+            directory,
+            producer,
+            metrics,
+            held=Held(settings.held_bytes, metrics),
+            limiter=Limiter(settings),
+            lag=lag,
+            aside=aside,
+            media=MediaStore(open_blobs(settings.blobs)),
+            media_key=signing_key(settings),
+            find_score=find_score,
+        )
         producer.start()
+        lag.start()
         grpc_door = GrpcDoor(app.state.front)
         try:
             if settings.grpc_port != OFF:
@@ -41,16 +81,19 @@ def create_app(settings: Settings, registry: Registry) -> FastAPI:
             yield
         finally:
             await grpc_door.stop()
+            await lag.stop()
             await producer.stop()
+            aside.close()
             directory.close()
 
     app = FastAPI(title="Spanfold", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     for router in ROUTERS:
         app.include_router(router)
-    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"])
+    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=METHODS, allow_headers=["*"])
     app.add_middleware(Observe, metrics=metrics)
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(EnvelopeError, _envelope_error)
+    app.add_exception_handler(InvalidBodyError, _invalid_body)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _bug)
     return app
@@ -63,6 +106,10 @@ async def _api_error(_request: Request, error: Exception) -> Response:
 
 async def _envelope_error(_request: Request, error: Exception) -> Response:
     return json_answer({"message": "Invalid request data", "errors": [str(error)]}, 400)
+
+
+async def _invalid_body(_request: Request, error: Exception) -> Response:
+    return invalid_answer([str(error)])
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

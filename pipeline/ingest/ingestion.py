@@ -1,7 +1,7 @@
 """`POST /api/public/ingestion`: batches of Langfuse's JSON events, from SDKs of version 2 and scores of 3 and 4.
 
-The answer waits until Kafka has acknowledged every event. 207 tells for each event whether it is stored; 400, 401, 413
-and 503 concern the whole request, of which then nothing is claimed to be stored.
+The answer waits until Kafka has acknowledged every event. 207 tells for each event whether it is stored; 400, 401, 408,
+413, 415, 429 and 503 concern the whole request, of which then nothing is claimed to be stored.
 """
 
 from fastapi import APIRouter
@@ -10,11 +10,10 @@ from starlette.responses import Response
 
 from pipeline.ingest import answers
 from pipeline.ingest.accept import accept
-from pipeline.ingest.auth import authenticate
+from pipeline.ingest.admit import admit, json_body
 from pipeline.ingest.envelope import split_batch
 from pipeline.ingest.front import FrontDoor, front_of
 from pipeline.ingest.kafka_link import Outcome
-from pipeline.ingest.limits import bounded_body
 from pipeline.ingest.screen import Screened, screen
 
 ROUTE = "/api/public/ingestion"
@@ -25,9 +24,12 @@ router = APIRouter()
 async def ingest(request: Request) -> Response:
     """Authenticate, read, split, judge, produce, answer."""
     front = front_of(request)
-    principal = await authenticate(request, front.directory)
-    async with bounded_body(request, front.settings.max_body_bytes, front.held) as body:
-        screened = await screen(principal, await split_batch(body), front.settings.max_event_bytes)
+    principal = await admit(request)
+    async with json_body(request, principal) as body:
+        events = await split_batch(body)
+        if len(events) > front.settings.max_batch_events:
+            raise answers.too_many("events", front.settings.max_batch_events)
+        screened = await screen(principal, events, front.settings.max_event_bytes, front.aside)
         try:
             outcomes = await accept(front, screened.records)
         except answers.ApiError:

@@ -1,7 +1,7 @@
 """OTLP over HTTP: traces at Langfuse's path and at OpenTelemetry's own, in protobuf and JSON.
 
 The answer waits until Kafka has acknowledged every span. 200 with partial success names what was rejected; 400, 401,
-413, 415, 429 and 503 concern the whole export, and of these 429 and 503 ask the client to send it again.
+408, 413, 415, 429 and 503 concern the whole export, and of these 429 and 503 ask the client to send it again.
 Logs and metrics are not stored, and their routes say so.
 """
 
@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.events import headers
+from pipeline.ingest.admit import admit_fully
 from pipeline.ingest.answers import ApiError
-from pipeline.ingest.auth import authenticate_fully
 from pipeline.ingest.front import front_of
 from pipeline.ingest.limits import bounded_body
 from pipeline.ingest.otlp_answers import JSON, PROTOBUF, status_answer, taken_answer
@@ -40,7 +40,7 @@ async def traces(request: Request) -> Response:
 
 async def _take(request: Request, content_type: str) -> Taken:
     front = front_of(request)
-    principal = await authenticate_fully(request, front.directory)
+    principal = await admit_fully(request)
     if not content_type:
         raise ApiError(
             415,
@@ -50,6 +50,7 @@ async def _take(request: Request, content_type: str) -> Taken:
         )
     _check_version(request.headers.get("x-langfuse-ingestion-version"))
     async with bounded_body(request, front.settings.max_export_bytes, front.held) as body:
+        front.limiter.charge_bytes(principal.project.id, len(body))
         return await take_export(front, principal.project.id, _CONTENT[content_type], body, ROUTE)
 
 

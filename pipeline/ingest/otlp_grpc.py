@@ -17,6 +17,7 @@ import grpc.aio
 from pipeline.config import Settings
 from pipeline.errors import SettingError
 from pipeline.events import headers
+from pipeline.ingest.admit import within_limits
 from pipeline.ingest.answers import ApiError
 from pipeline.ingest.auth import authenticate_header_fully
 from pipeline.ingest.front import FrontDoor
@@ -72,9 +73,10 @@ class GrpcDoor:
 
     async def _take(self, messages: AsyncIterator[bytes], context: Context) -> Taken:
         front = self._front
-        principal = await authenticate_header_fully(_authorization(context), front.directory)
+        principal = within_limits(front, await authenticate_header_fully(_authorization(context), front.directory))
         async with self._reading:
             body = await anext(messages, b"")
+        front.limiter.charge_bytes(principal.project.id, len(body))
         front.held.take(len(body))
         try:
             return await take_export(front, principal.project.id, headers.OTLP_PROTOBUF, body, ROUTE)

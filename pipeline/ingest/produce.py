@@ -45,6 +45,10 @@ class EventProducer:
         """True where a broker answers now."""
         return await self._link.reachable()
 
+    async def partitions(self) -> int:
+        """How many the events topic has, waited for where Kafka is away."""
+        return await self._link.partitions()
+
     async def send(self, records: Sequence[Outgoing]) -> list[Outcome]:
         """One outcome for each record, in order, after at most SPANFOLD_PRODUCE_TIMEOUT seconds."""
         shares: dict[int, Portion] = {}

@@ -4,6 +4,7 @@ A stop goes in this order: 1 no new connections, 2 running requests are answered
 Scale by running more of these processes behind a load balancer; they share nothing but the registry and Kafka.
 """
 
+import gc
 import logging
 import signal
 import socket
@@ -15,6 +16,8 @@ import uvicorn
 from pipeline.config import Settings
 from pipeline.errors import SettingError
 from pipeline.ingest.app import create_app
+from pipeline.ingest.connection import bounded
+from pipeline.ingest.front import FindScore
 from pipeline.registry import InitialProject, Registry, open_registry
 
 log = logging.getLogger(__name__)
@@ -22,8 +25,11 @@ log = logging.getLogger(__name__)
 _GRACE_SECONDS = 5
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises SettingError for a taken port, RegistryError for an unusable registry."""
+def serve(settings: Settings, find_score: FindScore | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; `find_score` tells what a score belongs to, see `create_app`.
+
+    Raises SettingError for a taken port, RegistryError for an unusable registry.
+    """
     registry = open_registry(settings.registry)
     try:
         prepare_project(registry, settings)
@@ -31,7 +37,8 @@ def serve(settings: Settings) -> None:
         check_grpc_port(settings)
         log.info("listening on http://%s:%d", *listener.getsockname()[:2])
         _end_well_after_signals()
-        uvicorn.Server(server_config(settings, registry)).run(sockets=[listener])
+        _collect_garbage_rarely()
+        uvicorn.Server(server_config(settings, registry, find_score)).run(sockets=[listener])
     finally:
         registry.close()
 
@@ -82,12 +89,12 @@ def _bound(host: str, port: int, variable: str) -> socket.socket:
     return listener
 
 
-def server_config(settings: Settings, registry: Registry) -> uvicorn.Config:
+def server_config(settings: Settings, registry: Registry, find_score: FindScore | None = None) -> uvicorn.Config:
     """uvicorn's settings: the fast loop and parser, logs through `logging` as the caller set it up, no access log."""
     return uvicorn.Config(
-        create_app(settings, registry),
+        create_app(settings, registry, find_score),
         loop="asyncio" if sys.platform == "win32" else "uvloop",
-        http="httptools",
+        http=bounded(settings.max_header_bytes, settings.header_timeout),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -97,6 +104,12 @@ def server_config(settings: Settings, registry: Registry) -> uvicorn.Config:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
+
+
+def _collect_garbage_rarely() -> None:
+    """A batch makes thousands of objects that soon go by themselves; looking for cycles among them is wasted time."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _end_well_after_signals() -> None:

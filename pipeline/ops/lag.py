@@ -36,7 +36,7 @@ class PartitionLag:
 
 def fold_group(settings: Settings) -> str:
     """The consumer group of the workers."""
-    return f"{settings.topic_prefix}-fold"
+    return settings.fold_group
 
 
 async def read_lag(settings: Settings) -> list[PartitionLag]:

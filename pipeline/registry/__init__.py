@@ -3,15 +3,17 @@
 This package knows nothing of events, Kafka or ClickHouse. Start at `registry.open_registry`.
 """
 
-from pipeline.registry.entities import InitialProject, NewKey, Organization, Project, Rule
+from pipeline.registry.entities import InitialProject, Key, NewKey, Organization, Project, RateLimits, Rule
 from pipeline.registry.errors import RegistryError
 from pipeline.registry.registry import Registry, open_registry
 
 __all__ = [
     "InitialProject",
+    "Key",
     "NewKey",
     "Organization",
     "Project",
+    "RateLimits",
     "Registry",
     "RegistryError",
     "Rule",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +12,17 @@ class Organization:
 
     id: str
     name: str
+
+
+class RateLimits(NamedTuple):
+    """What a project may send in a second; None where only the settings say, 0 for no limit."""
+
+    requests: int | None = None
+    events: int | None = None
+    bytes: int | None = None
+
+
+NO_LIMITS_OF_ITS_OWN = RateLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +34,7 @@ class Project:
     organization: Organization
     created_at: datetime
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    limits: RateLimits = NO_LIMITS_OF_ITS_OWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,17 @@ class NewKey:
 
     public_key: str
     secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key pair as it may be shown; `tail` are the last four characters of its secret."""
+
+    public_key: str
+    project_id: str
+    tail: str
+    created_at: datetime
+    revoked_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.registry import secret_hash
-from pipeline.registry.entities import NewKey, Project
+from pipeline.registry.entities import Key, NewKey, Project
 from pipeline.registry.errors import RegistryError
 from pipeline.registry.models import ApiKeyRow, ProjectRow, now
 from pipeline.registry.projects import as_project
@@ -39,6 +39,12 @@ def create_key(
     )
     session.flush()
     return key
+
+
+def list_keys(session: Session) -> list[Key]:
+    """All keys, revoked ones too, by project, oldest first."""
+    rows = session.scalars(select(ApiKeyRow).order_by(ApiKeyRow.project_id, ApiKeyRow.created_at, ApiKeyRow.id))
+    return [Key(row.public_key, row.project_id, row.display_tail, row.created_at, row.revoked_at) for row in rows]
 
 
 def set_secret(row: ApiKeyRow, secret_key: str) -> None:

@@ -3,7 +3,16 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, Dialect, ForeignKey, MetaData, String, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    MetaData,
+    String,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -72,6 +81,19 @@ class ProjectRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
     organization: Mapped[OrganizationRow] = relationship(lazy="joined", innerjoin=True)
+    limits: Mapped["IngestLimitsRow | None"] = relationship(lazy="joined", uselist=False)
+
+
+class IngestLimitsRow(Base):
+    """What a project may send in a second, where that is not what the settings say; null: the settings' limit."""
+
+    __tablename__ = "ingest_limits"
+    __table_args__ = (CheckConstraint("requests >= 0 AND events >= 0 AND bytes >= 0", name="not_negative"),)
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), primary_key=True)
+    requests: Mapped[int | None]
+    events: Mapped[int | None]
+    bytes: Mapped[int | None]
 
 
 class ApiKeyRow(Base):

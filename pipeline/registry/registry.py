@@ -9,7 +9,7 @@ from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from pipeline.registry import database, initial, keys, projects, rules
-from pipeline.registry.entities import InitialProject, NewKey, Organization, Project, Rule
+from pipeline.registry.entities import InitialProject, Key, NewKey, Organization, Project, RateLimits, Rule
 from pipeline.registry.errors import RegistryError
 from pipeline.registry.migrations import upgrade_engine
 
@@ -62,6 +62,11 @@ class Registry:
         with self._writing() as session:
             return keys.create_key(session, project_id, public_key=public_key, secret_key=secret_key)
 
+    def list_keys(self) -> list[Key]:
+        """All keys, revoked ones too."""
+        with self._reading() as session:
+            return keys.list_keys(session)
+
     def revoke_key(self, public_key: str) -> None:
         """End a key's validity for good."""
         with self._writing() as session:
@@ -76,6 +81,17 @@ class Registry:
         """The project that a valid public key names, else None; no proof of a secret."""
         with self._reading() as session:
             return keys.project_by_public_key(session, public_key)
+
+    def project(self, project_id: str) -> Project | None:
+        """A project by its id, else None."""
+        with self._reading() as session:
+            row = projects.find_project(session, project_id)
+            return projects.as_project(row) if row else None
+
+    def set_limits(self, project_id: str, limits: RateLimits) -> Project:
+        """Replace what a project may send in a second; front doors go by it within seconds."""
+        with self._writing() as session:
+            return projects.as_project(projects.set_limits(session, project_id, limits))
 
     def rules(self, project_id: str | None = None) -> list[Rule]:
         """The rules of one project or of all, disabled ones too, oldest first."""

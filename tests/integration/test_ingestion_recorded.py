@@ -37,7 +37,7 @@ async def test_recorded_batches_are_accepted_whole(
 ) -> None:
     connection = {"kafka_bootstrap": kafka.bootstrap, "topic_prefix": topic_prefix}
     await ensure_topics(Settings(kafka_bootstrap=kafka.bootstrap, topic_prefix=topic_prefix))
-    bodies = [path.read_bytes() for path in sorted(FOLDERS[client].glob("*.json"))]
+    bodies = [path.read_bytes() for path in sorted(FOLDERS[client].glob("*_ingestion.json"))]
     assert bodies
     sent: Counter[bytes] = Counter()
     async with running(tmp_path, **connection) as front:

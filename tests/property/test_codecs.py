@@ -8,15 +8,19 @@ import fastavro
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from pipeline.events import headers
 from pipeline.events.avro import decode, encode
-from pipeline.events.avro_schemas import HEADER_LENGTH, load_versions, schema_folder
+from pipeline.events.avro_schemas import HEADER_LENGTH, NAMES, load_versions, schema_folder
 from pipeline.events.canonical import parse_canonical_json, to_canonical_json
+from pipeline.events.confluent import Confluent
 from pipeline.events.decode import decode_record
+from pipeline.events.json_schemas import json_schemas
 from pipeline.events.keys import check_id, is_trace
 from pipeline.events.model import Event, Kind, Level, Micros, Record
 from pipeline.events.reasons import DecodeError
+from pipeline.events.schema_sources import Registered
 from pipeline.events.values import MAX_MICROS
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -119,6 +123,16 @@ def test_random_bytes_raise_nothing_but_decode_errors(value: bytes) -> None:
     _only_decode_error(value)
 
 
+@given(st.sampled_from(range(1, 4)), st.binary(max_size=200))
+def test_random_bytes_in_confluents_frame_raise_nothing_but_decode_errors(schema_id: int, body: bytes) -> None:
+    texts = [(schema_folder() / f"{name}.avsc").read_text() for name in NAMES]
+    codec = Confluent(lambda number: Registered("AVRO", texts[number - 1]))
+    try:
+        codec.decode(b"\x00" + schema_id.to_bytes(4, "big") + body)
+    except DecodeError as error:
+        assert error.detail
+
+
 @given(st.sampled_from(list(Kind)), st.binary(max_size=200))
 def test_random_bytes_behind_a_known_fingerprint_raise_nothing_but_decode_errors(kind: Kind, body: bytes) -> None:
     _only_decode_error(load_versions(schema_folder())[0][kind].header + body)
@@ -138,6 +152,23 @@ WILD = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=4,
 )
+
+
+SCHEMAS = {
+    name.partition("Event")[0].lower(): Draft202012Validator(orjson.loads(schema))
+    for name, schema in json_schemas().items()
+}
+
+
+@given(BODIES, st.data())
+def test_what_the_decoder_accepts_fits_its_json_schema(body: dict[str, Any], data: st.DataObject) -> None:
+    if data.draw(st.booleans()):
+        body = {**body, data.draw(st.sampled_from(sorted({*body, *COMMON, *BOTH, *OBSERVATION}))): data.draw(WILD)}
+    try:
+        parse_canonical_json(json.dumps(body).encode())
+    except DecodeError:
+        return
+    SCHEMAS[body["kind"]].validate(body)
 
 
 @given(BODIES, st.data())

@@ -1,5 +1,6 @@
 """Canonical JSON: what is accepted, what it comes to mean, and what is refused with which words."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -7,7 +8,9 @@ import orjson
 import pytest
 
 from pipeline.events import keys
+from pipeline.events.avro_schemas import schema_folder
 from pipeline.events.canonical import parse_canonical_json, to_canonical_json
+from pipeline.events.json_schemas import json_schemas
 from pipeline.events.model import Event, Kind, Micros
 from pipeline.events.reasons import DecodeError, Reason
 
@@ -285,3 +288,44 @@ def test_writing_and_reading_gives_the_same_event() -> None:
         prompt_version=2, created=False,
     )  # fmt: skip
     assert parse_canonical_json(to_canonical_json(event)) == event
+
+
+@pytest.mark.parametrize(
+    ("body", "group", "kind"),
+    [
+        ({"kind": "trace", "trace_id": "t"}, "t", Kind.TRACE),
+        ({"kind": "score", "trace_id": "t", "score_id": "s"}, "t", Kind.SCORE),
+        ({"kind": "score", "session_id": "x", "score_id": "s"}, "session:x", Kind.SCORE),
+        ({"kind": "score", "dataset_run_id": "y", "score_id": "s"}, "run:y", Kind.SCORE),
+    ],
+)
+def test_a_tombstone_says_nothing_but_that_its_entity_is_gone(body: dict[str, Any], group: str, kind: Kind) -> None:
+    raw = json.dumps({**body, "project_id": "p", "at": AT, "event_id": "e", "deleted": True, "name": "n"}).encode()
+    event = parse_canonical_json(raw)
+    assert (event.kind, event.trace_id, event.at, event.fields) == (kind, group, AT_MICROS, {"deleted": True})
+    assert parse_canonical_json(to_canonical_json(event)) == event
+
+
+def test_deleted_false_is_no_opinion_and_an_observation_cannot_be_deleted() -> None:
+    trace = {"kind": "trace", "trace_id": "t", "project_id": "p", "at": AT, "name": "n", "deleted": False}
+    assert parse_canonical_json(json.dumps(trace).encode()).fields == {"name": "n"}
+    observation = {**trace, "kind": "observation", "observation_id": "o", "deleted": True}
+    with pytest.raises(DecodeError, match="deleted"):
+        parse_canonical_json(json.dumps(observation).encode())
+    score = {**trace, "kind": "score", "score_id": "s", "deleted": True, "session_id": "x"}
+    with pytest.raises(DecodeError, match="one subject"):
+        parse_canonical_json(json.dumps(score).encode())
+
+
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
+def test_what_json_does_not_have_is_refused_but_may_stand_in_a_text(literal: str) -> None:
+    body = '{"kind": "trace", "project_id": "p", "trace_id": "t", "at": 5, "input": %s}'
+    with pytest.raises(DecodeError) as caught:
+        parse_canonical_json((body % literal).encode())
+    assert caught.value.reason is Reason.MALFORMED
+    assert parse_canonical_json((body % f'"{literal}"').encode()).fields == {"input": literal}
+
+
+def test_the_json_schemas_are_those_of_the_types() -> None:
+    for name, content in json_schemas().items():
+        assert (schema_folder() / name).read_bytes() == content, "run python -m pipeline.events.json_schemas"

@@ -241,3 +241,39 @@ def test_a_refusal_does_not_repeat_the_value() -> None:
 def test_unknown_keys_are_ignored_and_a_clients_log_is_no_event() -> None:
     assert event("span-create", id="o", traceId="t", color="red").fields == {"type": "SPAN"}
     assert langfuse_events("p", parse_langfuse(envelope("sdk-log", {"log": 1}))) == []
+
+
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "[1, -Infinity]"])
+def test_what_json_does_not_have_is_refused(literal: str) -> None:
+    raw = envelope("span-create", {"id": "o", "traceId": "t", "input": "HERE"})
+    assert refused(raw.replace(b'"HERE"', literal.encode())).reason is Reason.MALFORMED
+    assert parse_langfuse(raw.replace(b"HERE", b"NaN and Infinity"))
+
+
+@pytest.mark.parametrize("type_", [None, "FOO", "", "SPAN "])
+def test_a_deprecated_observation_event_has_a_type_that_exists(type_: str | None) -> None:
+    for name in ("observation-create", "observation-update"):
+        assert "body.type" in refused(envelope(name, {"id": "o", "type": type_})).detail
+
+
+def test_a_correction_is_always_called_output_and_a_text_has_a_length() -> None:
+    correction = {"traceId": "t", "observationId": "o", "value": "better", "dataType": "CORRECTION"}
+    assert event("score-create", id="s", name="whatever", **correction).fields["name"] == "output"
+    text = {"traceId": "t", "dataType": "TEXT", "name": "n"}
+    assert event("score-create", id="s", value="x" * 500, **text).fields["string_value"] == "x" * 500
+    for wrong in (
+        {**text, "value": ""},
+        {**text, "value": "x" * 501},
+        {**text, "value": 5},
+        {**correction, "configId": "c"},
+        {**correction, "traceId": None, "observationId": None, "sessionId": "s"},
+    ):
+        assert refused(envelope("score-create", wrong)).reason is Reason.INVALID
+
+
+@pytest.mark.parametrize(("type_", "body"), [("event-create", {}), ("span-update", {}), ("trace-create", {})])
+def test_an_id_that_the_front_door_made_is_used_where_the_body_has_none(type_: str, body: dict[str, Any]) -> None:
+    [made] = langfuse_events("p", parse_langfuse(envelope(type_, {"traceId": "t", **body}, entityId="made")))
+    assert made.entity_id == "made"
+    [made] = langfuse_events("p", parse_langfuse(envelope(type_, {"id": "own", "traceId": "t"}, entityId="made")))
+    assert made.entity_id == "own"

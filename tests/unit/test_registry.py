@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from pipeline.registry import InitialProject, Organization, Registry, RegistryError, open_registry
+from pipeline.registry import InitialProject, Organization, RateLimits, Registry, RegistryError, open_registry
 from pipeline.registry.models import Base
 from pipeline.registry.secret_hash import hash_secret, secret_matches
 
@@ -224,3 +224,20 @@ def test_processes_that_start_together_agree_on_one_project_and_one_key(url: str
 def test_a_url_that_cannot_be_opened_says_what_to_do() -> None:
     with pytest.raises(RegistryError, match="SPANFOLD_REGISTRY_URL"):
         open_registry("nosuchdatabase://host/name")
+
+
+def test_a_projects_limits_come_with_its_key_and_can_be_replaced(registry: Registry) -> None:
+    project = registry.create_project("one")
+    key = registry.create_key(project.id)
+    assert project.limits == RateLimits(None, None, None)
+    assert registry.set_limits(project.id, RateLimits(requests=10, bytes=0)).limits == RateLimits(10, None, 0)
+    found = registry.authenticate(key.public_key, key.secret_key)
+    assert found == registry.project(project.id)
+    assert found is not None
+    assert found.limits == RateLimits(10, None, 0)
+    assert registry.set_limits(project.id, RateLimits()).limits == RateLimits()
+    with pytest.raises(RegistryError, match="no project"):
+        registry.set_limits("nobody", RateLimits())
+    for wrong in (RateLimits(-1), RateLimits(None, 2**31), RateLimits(None, None, -5)):
+        with pytest.raises(RegistryError, match="cannot be"):
+            registry.set_limits(project.id, wrong)

@@ -18,10 +18,11 @@ MAY_KNOW: dict[str, set[str]] = {
     "local": set(),
     "evaluate": {"store"},
     "ops": {"store", "local"},
-    "ingest": {"registry"},
+    "blobs": set(),
+    "ingest": {"registry", "blobs"},
     "stream": {"fold", "cost", "evaluate", "store", "registry"},
 }
-TOP = {"cli", "__main__", "prepare", "demo", "bench"}
+TOP = {"cli", "__main__", "prepare", "score_lookup", "demo", "bench"}
 
 
 def _room(module: str) -> str:
