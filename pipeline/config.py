@@ -90,6 +90,7 @@ class Settings(BaseSettings):
     pending_events: int = Field(60_000, ge=1, description="Consuming pauses when this many events wait for the store.")
     pending_bytes: int = Field(128 * 2**20, ge=1, description="Or when so many bytes of events wait.")
     poll_records: int = Field(4_000, ge=1, description="Most records handed over by one poll.")
+    first: float = Field(0.4, ge=0, description="Seconds that a trace's first row waits for what comes along with it.")
     hold: float = Field(
         1.0, ge=0, description="Seconds that the row of an open observation waits for its end; 0 writes every state."
     )

@@ -51,18 +51,14 @@ class Observation(Layers):
         self.repeats = False  # its usage is a child's
         self.counted: Priced = UNPRICED  # as it stands in the trace's totals
 
-    @property
-    def own(self) -> Sums:
-        """What it adds to its subtree by itself."""
-        priced = self.priced
-        if self.repeats or priced is UNPRICED:
-            return NOTHING
-        cost = priced.total_cost
-        return (ZERO if cost is None else cost, int(cost is not None), priced.usage.get("total", 0))
-
     def subtree(self) -> Sums:
-        """The sums over it and everything below."""
-        return added(self.own, self.got)
+        """The sums over it, unless it repeats a child's usage, and everything below."""
+        priced, (cost, costs, tokens) = self.priced, self.got
+        if self.repeats or priced is UNPRICED:
+            return self.got
+        tokens += priced.usage.get("total", 0)
+        own = priced.total_cost
+        return (cost, costs, tokens) if own is None else (own + cost if costs else own, costs + 1, tokens)
 
     def content(self) -> Fields:
         """The merged fields. Treat them as read-only."""

@@ -66,6 +66,9 @@ class Tree:
                 self._hang(kid, self.loose)
         if node.over is not None:
             self._take_off(node, node.over)
+        if node is self.root:
+            self._crown(None)
+            self._root_is_stale = True
         for notes in (self.changed, self.moved, self.recount, self._unsummed, self._recheck):
             notes.pop(node, None)
 

@@ -30,6 +30,7 @@ LONGEST_WAIT = 60 * SECOND  # for such rows, whatever the size of the trace
 class Waits(NamedTuple):
     """How long rows may wait, in seconds."""
 
+    first: float  # the first row of a trace, for more that comes with its first event
     hold: float  # an open observation, for its end
     rest: float  # what follows from other rows (sums, places, attributes, totals), while its trace is lively
 
@@ -46,6 +47,7 @@ class Collector:
 
     def __init__(self, prices: Callable[[], Pricer], rules: RulesOf, waits: Waits, stages: Stages) -> None:
         self._prices, self._rules, self._stages = prices, rules, stages
+        self._first = int(waits.first * SECOND)
         self._hold = int(waits.hold * SECOND)
         self._rest = int(waits.rest * SECOND)
 
@@ -98,7 +100,8 @@ class Collector:
             or now - state.unwritten_since >= self._patience(state)
         ):
             return Want()
-        if state.ready or state.urgent or (held and now - held >= self._hold):
+        waited = now - state.unwritten_since
+        if state.ready or (state.urgent and waited > self._first) or (held and now - held >= self._hold):
             return Want(False, Micros(now - self._hold))
         return None
 

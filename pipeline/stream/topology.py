@@ -57,7 +57,7 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
     prices = ObservationPricer()
     archive = Archive(client, lambda: prices, lambda topic: consumer_of(app).partition_count(topic))
     flush = Flush(store, outbox, commit, archive.events_of)
-    waits = Waits(settings.hold, settings.rest)
+    waits = Waits(settings.first, settings.hold, settings.rest)
     collector = Collector(lambda: prices, rules, waits, stages)
     intake = Intake(settings.max_event_bytes, stages)
     limits = Limits(

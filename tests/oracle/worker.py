@@ -36,7 +36,7 @@ from tests.oracle.durable import PARTITIONS, TOPIC, Log, Store, Write
 from tests.oracle.folded import PRICE
 
 QUIET, IDLE, LONGEST = 2.0, 60.0, 150.0  # seconds
-HOLD, REST = 1.0, 5.0  # seconds
+FIRST, HOLD, REST = 0.3, 1.0, 5.0  # seconds
 OPEN_TRACES = 3  # in memory or not
 RESIDENT_TRACES = 2  # so few that settled traces leave memory all the time
 CALLS = 8  # what a flush asks of others: archive, three tables, two topics, ranges, commit
@@ -199,7 +199,7 @@ class Worker:
         self._flushing: asyncio.Task[None] | None = None
         stages = Stages(None)
         archive = Archive(store, lambda: PRICE, lambda _: PARTITIONS)  # type: ignore[arg-type]
-        collector = Collector(lambda: PRICE, lambda _: (), Waits(HOLD, REST), stages)
+        collector = Collector(lambda: PRICE, lambda _: (), Waits(FIRST, HOLD, REST), stages)
         flush = Flush(sink, sink, self._commit, archive.events_of)
         limits = Limits(QUIET, IDLE, LONGEST, RESIDENT_TRACES, 2**30, OPEN_TRACES)
         pace = Pace(60.0, 2**30, 2**30, 2**40, revoke_deadline=60.0)
