@@ -186,6 +186,20 @@ async def test_without_kafka_exporters_are_asked_to_come_again(tmp_path: Path) -
         assert "spanfold_ingest_held_bytes 0.0" in (await front.client.get("/metrics")).text
 
 
+async def test_a_project_that_sends_too_much_is_asked_to_wait_on_every_route(tmp_path: Path) -> None:
+    nowhere = f"127.0.0.1:{find_free_port()}"
+    chosen = {"kafka_bootstrap": nowhere, "rate_bytes": 1, "grpc_port": find_free_port()}
+    async with running(tmp_path, **chosen) as front:
+        assert (await front.client.post(PATH, content=b"{}" + b" " * 1000, headers=JSON)).status_code == 200
+        answer = await front.client.post(STANDARD, content=b"{}", headers=JSON)
+        assert (answer.status_code, answer.json()["code"]) == (429, 8)
+        assert int(answer.headers["retry-after"]) > 0
+        failed = await call(front, b"", **authorization(front))
+        assert failed.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        status = Status.FromString(dict(failed.trailing_metadata())["grpc-status-details-bin"])
+        assert status.details[0].Is(RetryInfo.DESCRIPTOR), "without it exporters would drop the spans"
+
+
 def authorization(front: Front) -> dict[str, str]:
     return {"authorization": front.client.headers["authorization"]}
 
