@@ -21,7 +21,8 @@ class Observation(Layers):
 
     __slots__ = (
         "counted", "cut", "depth", "depth_epoch", "end", "ended", "fields", "gave", "got", "held_since", "id", "kids",
-        "level", "model", "open", "orphan", "over", "parent_id", "priced", "repeats", "shown", "start",
+        "last_at", "level", "model", "open", "orphan", "over", "parent_id", "priced", "repeats", "shown", "size",
+        "start",
     )  # fmt: skip
 
     def __init__(self, id_: str) -> None:
@@ -38,6 +39,8 @@ class Observation(Layers):
         # not merged: told by any event, for deciding what may wait
         self.ended = False
         self.held_since = Micros(0)  # when it first had news that are not written; 0: no news
+        self.size = 0  # bytes of its events, while they are in memory
+        self.last_at = Micros(0)  # the newest event time
         self.shown: object = None  # the trace's attributes, as on its newest row
         # the tree's
         self.over: Observation | None = None  # what it hangs under, after orphans and circles have been placed
@@ -51,18 +54,14 @@ class Observation(Layers):
         self.repeats = False  # its usage is a child's
         self.counted: Priced = UNPRICED  # as it stands in the trace's totals
 
-    @property
-    def own(self) -> Sums:
-        """What it adds to its subtree by itself."""
-        priced = self.priced
-        if self.repeats or priced is UNPRICED:
-            return NOTHING
-        cost = priced.total_cost
-        return (ZERO if cost is None else cost, int(cost is not None), priced.usage.get("total", 0))
-
     def subtree(self) -> Sums:
-        """The sums over it and everything below."""
-        return added(self.own, self.got)
+        """The sums over it, unless it repeats a child's usage, and everything below."""
+        priced, (cost, costs, tokens) = self.priced, self.got
+        if self.repeats or priced is UNPRICED:
+            return self.got
+        tokens += priced.usage.get("total", 0)
+        own = priced.total_cost
+        return (cost, costs, tokens) if own is None else (own + cost if costs else own, costs + 1, tokens)
 
     def content(self) -> Fields:
         """The merged fields. Treat them as read-only."""

@@ -66,6 +66,9 @@ class Tree:
                 self._hang(kid, self.loose)
         if node.over is not None:
             self._take_off(node, node.over)
+        if node is self.root:
+            self._crown(None)
+            self._root_is_stale = True
         for notes in (self.changed, self.moved, self.recount, self._unsummed, self._recheck):
             notes.pop(node, None)
 
@@ -73,7 +76,7 @@ class Tree:
         """Its usage, cost or model is another."""
         self._unsummed[node] = None
         self.recount[node] = None
-        if node.kids or node is self.root:
+        if node.kids or node is self.root or node.repeats:
             self._recheck[node] = None
         if (over := self.over(node)) is not None and over.priced.usage:
             self._recheck[over] = None

@@ -15,6 +15,7 @@ from pipeline.evaluate.sampling import RulesOf, requests_for
 from pipeline.events.model import Micros
 from pipeline.events.priced import Pricer
 from pipeline.fold.build import Want, build, has_ended
+from pipeline.fold.shed import wanted
 from pipeline.fold.state import TraceState
 from pipeline.fold.views import Built
 from pipeline.stream.batch import Batch
@@ -30,15 +31,21 @@ LONGEST_WAIT = 60 * SECOND  # for such rows, whatever the size of the trace
 class Waits(NamedTuple):
     """How long rows may wait, in seconds."""
 
+    first: float  # the first row of a trace, for more that comes with its first event
     hold: float  # an open observation, for its end
     rest: float  # what follows from other rows (sums, places, attributes, totals), while its trace is lively
 
 
 class Collected(NamedTuple):
-    """The rows of one flush; `released` are the parts that traces no longer hold once these are durable."""
+    """The rows of one flush.
+
+    `released` are the parts that traces no longer hold once these are durable; `wanted` are observations of giant
+    traces whose rows are due but need their content back first.
+    """
 
     rows: Rows
     released: list[Part]
+    wanted: list[tuple[Partition, bytes, list[str]]]
 
 
 class Collector:
@@ -46,6 +53,7 @@ class Collector:
 
     def __init__(self, prices: Callable[[], Pricer], rules: RulesOf, waits: Waits, stages: Stages) -> None:
         self._prices, self._rules, self._stages = prices, rules, stages
+        self._first = int(waits.first * SECOND)
         self._hold = int(waits.hold * SECOND)
         self._rest = int(waits.rest * SECOND)
 
@@ -54,6 +62,7 @@ class Collector:
         price = self._prices()
         built: list[tuple[TraceState, Built, bool]] = []
         released: list[Part] = []
+        wanted_: list[tuple[Partition, bytes, list[str]]] = []
         with self._stages.stage("build"):
             for partition in partitions:
                 now = partition.clock()
@@ -70,12 +79,14 @@ class Collector:
                     built.append((state, result, partition.is_settled(key)))
                     if result.complete and (part := partition.written(key, state)) is not None:
                         released.append(part)
+                    if want.all and not result.complete:
+                        wanted_.append((partition, key, wanted(state)))
         with self._stages.stage("rows"):
             rows = Rows([], [], [])
             at = Micros(time.time_ns() // 1000)
             for state, result, settled in built:
                 add_rows(rows, state, result, settled=settled, now=at)
-        return Collected(rows, released)
+        return Collected(rows, released, wanted_)
 
     def _candidates(self, partition: Partition, due: dict[bytes, bool]) -> list[tuple[bytes, TraceState]]:
         """Traces with rows that are out of date, and clean ones that may settle."""
@@ -98,7 +109,8 @@ class Collector:
             or now - state.unwritten_since >= self._patience(state)
         ):
             return Want()
-        if state.ready or state.urgent or (held and now - held >= self._hold):
+        waited = now - state.unwritten_since
+        if state.ready or (state.urgent and waited > self._first) or (held and now - held >= self._hold):
             return Want(False, Micros(now - self._hold))
         return None
 

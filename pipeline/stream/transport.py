@@ -60,7 +60,8 @@ class ChunkConsumer(driver.Consumer):
 
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic has; 0 before the broker has said so."""
-        return len(self._thread._consumer.partitions_for_topic(topic) or ())
+        consumer: Any = self._thread._consumer
+        return len(consumer.partitions_for_topic(topic) or ()) if consumer is not None else 0
 
     async def commit_finished(self) -> bool:
         """Commit every finished prefix; False where Kafka did not take it (it is offered again by the next call)."""
