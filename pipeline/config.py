@@ -103,6 +103,9 @@ class Settings(BaseSettings):
         86_400.0, gt=0, description="A trace settles this long after it opened, however lively."
     )
     resident_traces: int = Field(200_000, ge=1, description="Traces kept in memory; settled ones leave first.")
+    trace_bytes: int = Field(
+        32 * 2**20, ge=1, description="Bytes of one trace's events kept; beyond, what is written of it is read back."
+    )
     open_traces: int = Field(2_000_000, ge=1, description="Open traces, in memory or not; beyond, the oldest settle.")
     resident_bytes: int = Field(160 * 2**20, ge=1, description="Bytes of events kept; memory is about 5 times that.")
 

@@ -44,8 +44,9 @@ def build(state: TraceState, price: Pricer, want: Want = EVERYTHING) -> Built:
     _refresh_touched(state, price)  # 1
     _resolve(state)  # 2
     attributes = _attributes(state)
-    due_trace = want.all or state.trace_touched or not state.written
     chosen = _choose(state, attributes, want)  # 3
+    whole = want.all and len(chosen) == len(state.unwritten)  # else content has to be brought back first (shed.py)
+    due_trace = whole or state.trace_touched or not state.written
     observations = [_observation_view(state, node) for node in chosen]  # 4
     _mark_written(state, chosen, attributes)
     scores, gone_scores = _score_views(state)
@@ -61,7 +62,7 @@ def build(state: TraceState, price: Pricer, want: Want = EVERYTHING) -> Built:
         gone,
         gone_scores,
         has_ended(state),
-        want.all,
+        whole,
     )
 
 
@@ -83,7 +84,7 @@ def rest(state: TraceState, price: Pricer) -> None:
 def _reprice(state: TraceState, price: Pricer) -> None:
     """Other price books: everything is priced and written anew."""
     if state.epoch >= 0:
-        state.touched.update(state.observations)
+        state.touched.update((id_, node) for id_, node in state.observations.items() if node.loaded)
         state.rewrite = True
     state.epoch = price.epoch
 
@@ -153,11 +154,13 @@ def _choose(state: TraceState, attributes: Attributes, want: Want) -> list[Obser
             tree.moved.clear()
         unwritten.update(tree.changed)
         state.ready, state.held_since = False, Micros(0)
-        return list(unwritten)
+        return [node for node in unwritten if node.loaded] if state.shed else list(unwritten)
     until = want.held_until
     chosen, waiting = [], Micros(0)
     for node in unwritten:
         held = node.held_since
+        if not node.loaded:
+            continue
         if node.ended or not held or held <= until:
             chosen.append(node)
         elif not waiting or held < waiting:

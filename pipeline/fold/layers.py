@@ -8,6 +8,7 @@ drops it, which bounds an entity's memory by the number of its fields and not of
 
 from array import array
 from bisect import insort
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any, cast
 
@@ -87,6 +88,23 @@ class Layers:
         dropped = [at for at in self._dropped or () if at > until]
         self._dropped = array("q", dropped) if dropped else None
         self.first_at = Micros(min(chain(dropped, (layer[0][0] for layer in self._layers)), default=0))
+
+    def unload(self) -> None:
+        """Let the opinions go; `load` must bring them back before anything else is asked."""
+        del self._layers
+
+    @property
+    def loaded(self) -> bool:
+        """False between `unload` and `load`."""
+        return hasattr(self, "_layers")
+
+    def load(self, layers: Iterable[Layer]) -> None:
+        """The opinions that were let go, in any order."""
+        self._layers = []
+        self._compact_above = COMPACT_ABOVE
+        self._dropped = None
+        for stamp, fields in layers:
+            self.add(stamp, fields)
 
     def _compact(self) -> None:
         """Drop what newer layers hide, and layers that say nothing more; the newest stays, its stamp is asked for."""

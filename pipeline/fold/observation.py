@@ -21,7 +21,8 @@ class Observation(Layers):
 
     __slots__ = (
         "counted", "cut", "depth", "depth_epoch", "end", "ended", "fields", "gave", "got", "held_since", "id", "kids",
-        "level", "model", "open", "orphan", "over", "parent_id", "priced", "repeats", "shown", "start",
+        "last_at", "level", "model", "open", "orphan", "over", "parent_id", "priced", "repeats", "shown", "size",
+        "start",
     )  # fmt: skip
 
     def __init__(self, id_: str) -> None:
@@ -38,6 +39,8 @@ class Observation(Layers):
         # not merged: told by any event, for deciding what may wait
         self.ended = False
         self.held_since = Micros(0)  # when it first had news that are not written; 0: no news
+        self.size = 0  # bytes of its events, while they are in memory
+        self.last_at = Micros(0)  # the newest event time
         self.shown: object = None  # the trace's attributes, as on its newest row
         # the tree's
         self.over: Observation | None = None  # what it hangs under, after orphans and circles have been placed

@@ -37,8 +37,8 @@ class TraceState:
     __slots__ = (
         "attributes", "base_count", "carried", "conflicting", "deleted_at", "derived", "epoch", "expired", "first_seen",
         "gone", "hash", "heard", "held_since", "hidden", "holder", "latest_at", "observations", "project_id", "ready",
-        "restored", "revision", "rewrite", "scores", "seen", "size", "totals", "touched", "touched_scores", "trace",
-        "trace_id", "trace_touched", "tree", "unwritten", "unwritten_scores", "unwritten_since", "written",
+        "restored", "revision", "rewrite", "scores", "seen", "shed", "size", "totals", "touched", "touched_scores",
+        "trace", "trace_id", "trace_touched", "tree", "unwritten", "unwritten_scores", "unwritten_since", "written",
     )  # fmt: skip
 
     def __init__(self, project_id: str, trace_id: str, first_seen: Micros) -> None:
@@ -78,6 +78,7 @@ class TraceState:
         self.held_since = Micros(0)  # since when the first open observation waits for its row; 0: none
         self.rewrite = False  # all rows are in doubt
         self.written = False  # a trace row was written
+        self.shed = 0  # observations whose content is not in memory (fold/shed.py)
         # for whoever writes
         self.unwritten_since = Micros(0)
         self.heard = Micros(0)  # when its last event came
@@ -98,6 +99,14 @@ class TraceState:
         """False for groups of scores that belong to a session or a dataset run."""
         return is_trace(self.trace_id) or self.revision > 0
 
+    def knows(self, observation_id: str) -> bool:
+        """True once an event of this observation was folded."""
+        return observation_id in self.touched or observation_id in self.observations
+
+    def has(self, event_id: str, identity: bytes) -> bool:
+        """True where this very event was folded."""
+        return self.seen.get(event_id) == identity or f"{event_id}\x00{identity.hex()}" in self.seen
+
     @property
     def urgent(self) -> bool:
         """Something came that is written as soon as it can be: the first word, a trace event, a score, a tombstone."""
@@ -116,10 +125,10 @@ class TraceState:
             if again is not _NEW:
                 return again
         self.size += size
-        self.fold(event, identity, now)
+        self.fold(event, identity, size, now)
         return _NEW
 
-    def fold(self, event: Event, identity: bytes, now: Micros = NEVER) -> None:
+    def fold(self, event: Event, identity: bytes, size: int = 0, now: Micros = NEVER) -> None:
         """Take in what a distinct event says."""
         if event.derived_trace:
             self.derived = True
@@ -134,7 +143,7 @@ class TraceState:
         if kind is _TRACE:
             self._add_trace(fields, stamp)
         elif at > self.deleted_at:
-            self._add_observation(event.entity_id, fields, stamp, now)
+            self._add_observation(event.entity_id, fields, stamp, size, now)
         else:
             self.hidden.add(event.entity_id)
 
@@ -168,12 +177,15 @@ class TraceState:
         elif stamp[0] > self.deleted_at:
             self._hide(stamp[0])
 
-    def _add_observation(self, id_: str, fields: Fields, stamp: Stamp, now: Micros) -> None:
-        node = self.observations.get(id_) or self.touched.get(id_)
-        if node is None:
+    def _add_observation(self, id_: str, fields: Fields, stamp: Stamp, size: int, now: Micros) -> None:
+        node = self.observations.get(id_)
+        if node is None and (node := self.touched.get(id_)) is None:
             node = Observation(id_)
         node.add(stamp, fields)
         node.fields = None
+        node.size += size
+        if stamp[0] > node.last_at:
+            node.last_at = stamp[0]
         self.touched[id_] = node
         if "end_time" in fields or fields.get("type") == "EVENT":
             node.ended = True
@@ -217,9 +229,9 @@ class TraceState:
         if node.first_at > until:
             return
         self.hidden.add(id_)
-        node.hide(until)
-        node.fields = None
-        if node:
+        if node.last_at > until:
+            node.hide(until)
+            node.fields = None
             self.touched[id_] = node
             return
         self.touched.pop(id_, None)

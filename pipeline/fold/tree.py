@@ -76,7 +76,7 @@ class Tree:
         """Its usage, cost or model is another."""
         self._unsummed[node] = None
         self.recount[node] = None
-        if node.kids or node is self.root:
+        if node.kids or node is self.root or node.repeats:
             self._recheck[node] = None
         if (over := self.over(node)) is not None and over.priced.usage:
             self._recheck[over] = None

@@ -85,10 +85,20 @@ def known_trace_hashes(client: Client, topic: str, partition: int, partitions: i
 
 
 def read_back(client: Client, keys: Sequence[TraceKey]) -> Iterator[RawEvent]:
-    """Every distinct event of the given traces once, trace by trace; nothing for a trace that is not archived."""
+    """Every distinct event of the given traces once, trace by trace and in each entity by entity.
+
+    Nothing for a trace that is not archived.
+    """
     for start in range(0, len(keys), KEYS_PER_QUERY):
         some = tuple(keys[start : start + KEYS_PER_QUERY])
         yield from _rows(client, "read_back", {"keys": some}, RawEvent)
+
+
+def read_back_observations(client: Client, key: TraceKey, ids: Sequence[str]) -> Iterator[RawEvent]:
+    """Every distinct event of some observations of one trace, observation by observation."""
+    for start in range(0, len(ids), KEYS_PER_QUERY * 4):
+        parameters = {"project": key[0], "trace": key[1], "ids": tuple(ids[start : start + KEYS_PER_QUERY * 4])}
+        yield from _rows(client, "read_back_observations", parameters, RawEvent)
 
 
 def stored_traces(

@@ -9,7 +9,7 @@ then the stored rows stand for the events that are gone (stream/expired.py).
 How it fails: while ClickHouse does not answer, reading waits and tries again for ever, and so do those who need it.
 """
 
-from collections import Counter
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -24,10 +24,13 @@ from pipeline.events.model import Event, Micros, Record
 from pipeline.events.priced import Pricer
 from pipeline.events.reasons import DecodeError
 from pipeline.fold.build import rest
+from pipeline.fold.layers import Layer
+from pipeline.fold.shed import bring_back, shed
 from pipeline.fold.state import TraceState
 from pipeline.store import lookups
 from pipeline.store.lookups import RawEvent, StoredTrace, TraceKey
 from pipeline.stream.expired import stand_in
+from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Partition
 from pipeline.stream.persist import ask_store
 from pipeline.stream.rows import EPOCH_STEP
@@ -37,23 +40,25 @@ log = structlog.get_logger(__name__)
 NO_LIMIT = 2**62
 KEYS_PER_QUERY = 500
 OPEN_PER_QUERY = 50_000
+BEHIND = 1.0  # seconds until the archive is asked again for what it must have
 
 
-class _Answer(NamedTuple):
-    """What the store has of some traces."""
+class Restored(NamedTuple):
+    """A trace from the archive, and its stored row."""
 
-    events: list[RawEvent]
-    counts: Counter[TraceKey]  # of the events
-    traces: dict[TraceKey, StoredTrace]
-    rows: dict[TraceKey, list[lookups.StoredRow]]  # of those whose archive expired
+    key: bytes
+    state: TraceState
+    stored: StoredTrace | None
 
 
 class Archive:
     """Opens partitions and reads traces back into them. Both raise persist.Cancelled once the partition is revoked."""
 
-    def __init__(self, client: Client, prices: Callable[[], Pricer], partitions: Callable[[str], int]) -> None:
-        """`partitions` tells how many a topic has, 0 where it does not know."""
-        self._client, self._prices, self._partitions = client, prices, partitions
+    def __init__(
+        self, client: Client, prices: Callable[[], Pricer], partitions: Callable[[str], int], trace_bytes: int
+    ) -> None:
+        """`partitions` tells how many a topic has, 0 where it does not know; see fold/shed.py for `trace_bytes`."""
+        self._client, self._prices, self._partitions, self._trace_bytes = client, prices, partitions, trace_bytes
 
     async def open(self, partition: Partition) -> None:
         """1 fill the filter of known traces, then the partition is ready; 2 put those that are open to sleep in it."""
@@ -79,61 +84,91 @@ class Archive:
     async def read_back(self, partition: Partition, names: Sequence[TraceKey]) -> None:
         """Fold the archived events of these (project, trace) into the partition. Traces in memory are left alone."""
         for at in range(0, len(names), KEYS_PER_QUERY):
-            some = names[at : at + KEYS_PER_QUERY]
-            answer = await ask_store(partial(self._ask, some), partition.is_revoked)
-            self._restore(partition, answer)
+            question = partial(self._restored, partition.tp, names[at : at + KEYS_PER_QUERY], self._prices())
+            for each in await ask_store(question, partition.is_revoked):
+                if each.key not in partition.traces:
+                    _admit(partition, each)
+
+    async def bring_back(self, partition: Partition, key: bytes, ids: Sequence[str]) -> None:
+        """The content of some observations of a giant trace, which was let go."""
+        state = partition.traces.get(key)
+        if state is None:
+            return
+        question = partial(self._contents, state, key, ids)
+        contents = await ask_store(question, partition.is_revoked)
+        while not all(layers for layers, _ in contents.values()):
+            log.warning("archive_is_behind", trace=state.trace_id, retry_in=BEHIND)  # a replica that lags
+            await asyncio.sleep(BEHIND)
+            contents = await ask_store(question, partition.is_revoked)
+        if partition.traces.get(key) is state:
+            for id_, (layers, size) in contents.items():
+                partition.size += bring_back(state, id_, layers, size)
 
     async def events_of(self, names: Sequence[TraceKey]) -> list[RawEvent]:
         """The archived events of these traces, however long it takes."""
         return await ask_store(lambda: list(lookups.read_back(self._client, names)), lambda: False)
 
-    def _ask(self, names: Sequence[TraceKey]) -> _Answer:
-        events = list(lookups.read_back(self._client, names))
-        counts = Counter((raw.project_id, raw.trace_id) for raw in events)
-        first_seen = {(raw.project_id, raw.trace_id): raw.first_seen for raw in events}
-        traces = lookups.stored_traces(self._client, names, first_seen)
-        gone = [stored for name, stored in traces.items() if _count(stored) > counts[name]]
-        return _Answer(events, counts, traces, lookups.stored_rows(self._client, gone) if gone else {})
-
-    def _restore(self, partition: Partition, answer: _Answer) -> None:
-        present = set(partition.traces)
-        restored: dict[bytes, TraceState] = {}
-        for name, rows in answer.rows.items():
-            key = record_key(*name)
-            if key not in present:
-                stored = answer.traces[name]
-                state = restored[key] = partition.create(key, *name, stored.first_seen)
-                state.base_count = _count(stored) - answer.counts[name]
-                stand_in(state, rows)
-        for raw in answer.events:
-            key = record_key(raw.project_id, raw.trace_id)
-            if key not in present:
-                if key not in restored:
-                    restored[key] = partition.create(key, raw.project_id, raw.trace_id, raw.first_seen)
-                _take(partition, key, restored[key], raw)
-        price = self._prices()
-        for key, state in restored.items():
+    def _restored(self, tp: TopicPartition, names: Sequence[TraceKey], price: Pricer) -> list[Restored]:
+        """Fold the traces; one that grows beyond the limit lets go of what was said of its first observations."""
+        states: dict[TraceKey, TraceState] = {}
+        last, limit = TraceState("", "", Micros(0)), self._trace_bytes
+        for raw in lookups.read_back(self._client, names):
+            name = (raw.project_id, raw.trace_id)
+            state = states.get(name)
+            if state is None:
+                state = states[name] = TraceState(*name, raw.first_seen)
+            if last is not state:
+                last, limit = state, self._trace_bytes
+            elif state.size > limit and not state.knows(raw.entity_id):
+                rest(state, price)
+                shed(state)
+                limit = max(limit, 2 * state.size)
+            _take(tp, state, raw)
+        first_seen = {name: state.first_seen for name, state in states.items()}
+        stored = lookups.stored_traces(self._client, names, first_seen)
+        counts = {name: states[name].event_count if name in states else 0 for name in stored}
+        gone = [each for name, each in stored.items() if _count(each) > counts[name]]
+        for name, rows in (lookups.stored_rows(self._client, gone) if gone else {}).items():
+            state = states.setdefault(name, TraceState(*name, stored[name].first_seen))
+            state.base_count = _count(stored[name]) - counts[name]
+            stand_in(state, rows)
+        for state in states.values():
             rest(state, price)
-            stored_trace = answer.traces.get((state.project_id, state.trace_id))
-            _judge(partition, key, state, stored_trace, price.epoch)
+        return [Restored(record_key(*name), state, stored.get(name)) for name, state in states.items()]
+
+    def _contents(self, state: TraceState, key: bytes, ids: Sequence[str]) -> dict[str, tuple[list[Layer], int]]:
+        """What was said of these observations, as far as it is in the state already; and its bytes."""
+        contents: dict[str, tuple[list[Layer], int]] = {id_: ([], 0) for id_ in ids}
+        for raw in lookups.read_back_observations(self._client, (state.project_id, state.trace_id), ids):
+            event = _decoded(raw, key)
+            if event is not None and event.at > state.deleted_at and state.has(raw.event_id, raw.identity):
+                layers, size = contents[raw.entity_id]
+                layers.append(((event.at, event.event_id, raw.identity), event.fields))
+                contents[raw.entity_id] = (layers, size + len(raw.value))
+        return contents
 
 
-def _take(partition: Partition, key: bytes, state: TraceState, raw: RawEvent) -> None:
-    size = len(raw.value)
-    here = raw.topic == partition.tp.topic and raw.partition == partition.tp.partition
+def _take(tp: TopicPartition, state: TraceState, raw: RawEvent) -> None:
     state.first_seen = min(state.first_seen, raw.first_seen)
-    event = _decoded(raw, key)
+    event = _decoded(raw, record_key(raw.project_id, raw.trace_id))
     if event is not None:
-        partition.size += size
-        state.restore(event, raw.identity, raw.offset if here else -1, size)
+        here = raw.topic == tp.topic and raw.partition == tp.partition
+        state.restore(event, raw.identity, raw.offset if here else -1, len(raw.value))
 
 
-def _judge(partition: Partition, key: bytes, state: TraceState, stored: StoredTrace | None, epoch: int) -> None:
+def _admit(partition: Partition, restored: Restored) -> None:
+    key, state, stored = restored
+    partition.traces[key] = state
+    partition.size += state.size
+    _judge(partition, key, state, stored)
+
+
+def _judge(partition: Partition, key: bytes, state: TraceState, stored: StoredTrace | None) -> None:
     """Are its stored rows what they would be now? And is it settled?"""
     if stored is None:
         state.rewrite = state.has_trace_row
         return
-    if stored.row_version // 2 != (epoch * EPOCH_STEP) // 2 + state.event_count:
+    if stored.row_version // 2 != state.epoch * EPOCH_STEP // 2 + state.event_count:
         state.rewrite = True
     elif stored.settled:
         partition.sleeping.pop(key, None)

@@ -15,6 +15,7 @@ from pipeline.evaluate.sampling import RulesOf, requests_for
 from pipeline.events.model import Micros
 from pipeline.events.priced import Pricer
 from pipeline.fold.build import Want, build, has_ended
+from pipeline.fold.shed import wanted
 from pipeline.fold.state import TraceState
 from pipeline.fold.views import Built
 from pipeline.stream.batch import Batch
@@ -36,10 +37,15 @@ class Waits(NamedTuple):
 
 
 class Collected(NamedTuple):
-    """The rows of one flush; `released` are the parts that traces no longer hold once these are durable."""
+    """The rows of one flush.
+
+    `released` are the parts that traces no longer hold once these are durable; `wanted` are observations of giant
+    traces whose rows are due but need their content back first.
+    """
 
     rows: Rows
     released: list[Part]
+    wanted: list[tuple[Partition, bytes, list[str]]]
 
 
 class Collector:
@@ -56,6 +62,7 @@ class Collector:
         price = self._prices()
         built: list[tuple[TraceState, Built, bool]] = []
         released: list[Part] = []
+        wanted_: list[tuple[Partition, bytes, list[str]]] = []
         with self._stages.stage("build"):
             for partition in partitions:
                 now = partition.clock()
@@ -72,12 +79,14 @@ class Collector:
                     built.append((state, result, partition.is_settled(key)))
                     if result.complete and (part := partition.written(key, state)) is not None:
                         released.append(part)
+                    if want.all and not result.complete:
+                        wanted_.append((partition, key, wanted(state)))
         with self._stages.stage("rows"):
             rows = Rows([], [], [])
             at = Micros(time.time_ns() // 1000)
             for state, result, settled in built:
                 add_rows(rows, state, result, settled=settled, now=at)
-        return Collected(rows, released)
+        return Collected(rows, released, wanted_)
 
     def _candidates(self, partition: Partition, due: dict[bytes, bool]) -> list[tuple[bytes, TraceState]]:
         """Traces with rows that are out of date, and clean ones that may settle."""

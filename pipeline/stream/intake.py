@@ -16,6 +16,7 @@ from pipeline.events.decode import decode_record
 from pipeline.events.keys import event_identity, trace_hash
 from pipeline.events.model import Event, Kind, Micros, Record
 from pipeline.events.reasons import DecodeError, Reason
+from pipeline.fold.shed import missing
 from pipeline.fold.state import Seen, TraceState
 from pipeline.store.rows import RawEventRow
 from pipeline.stream.batch import Batch
@@ -81,8 +82,18 @@ def names_of(partition: Partition, decoded: Iterable[Decoded]) -> list[tuple[str
     return list(names)
 
 
+def contents_of(partition: Partition, decoded: Iterable[Decoded]) -> dict[bytes, set[str]]:
+    """Trace -> observations whose content must come back before these records can be folded."""
+    ids: dict[bytes, set[str]] = {}
+    for record, events in decoded:
+        key = record.key or b""
+        if (state := partition.traces.get(key)) is not None and (some := missing(state, events)):
+            ids.setdefault(key, set()).update(some)
+    return ids
+
+
 def split(partition: Partition, decoded: Iterable[Decoded]) -> tuple[list[Decoded], list[Decoded]]:
-    """(fresh, cold): what can be folded now, and what is of traces that have to be read back first."""
+    """(fresh, cold): what can be folded now, and what needs something back from the archive first."""
     fresh: list[Decoded] = []
     cold: list[Decoded] = []
     for each in decoded:
@@ -92,11 +103,10 @@ def split(partition: Partition, decoded: Iterable[Decoded]) -> tuple[list[Decode
 
 def _is_cold(partition: Partition, decoded: Decoded) -> bool:
     record, events = decoded
-    return (
-        record.key not in partition.traces
-        and bool(events)
-        and partition.perhaps_archived(events[0].project_id, events[0].trace_id)
-    )
+    state = partition.traces.get(record.key or b"")
+    if state is not None:
+        return bool(state.shed) and bool(missing(state, events))
+    return bool(events) and partition.perhaps_archived(events[0].project_id, events[0].trace_id)
 
 
 def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> None:

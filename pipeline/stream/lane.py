@@ -5,29 +5,39 @@ Fresh traces do not wait for it. All that is in the lane is read back together, 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk
-from pipeline.stream.intake import Intake, Taken, names_of
+from pipeline.stream.intake import Intake, Taken, contents_of, names_of
 from pipeline.stream.partition import Partition
 from pipeline.stream.persist import Cancelled
 
 TRACES_AT_ONCE = 500
 
-ReadBack = Callable[[Partition, Sequence[tuple[str, str]]], Awaitable[None]]
+
+class ReadBack(Protocol):
+    """The archive. Both raise persist.Cancelled once the partition is revoked."""
+
+    async def read_back(self, partition: Partition, names: Sequence[tuple[str, str]]) -> None:
+        """Bring traces back into the partition."""
+
+    async def bring_back(self, partition: Partition, key: bytes, ids: Sequence[str]) -> None:
+        """Bring the content of some observations of a giant trace back."""
 
 
 class ColdLane:
     """One partition's lane. `run` it; `batch` gives the batch that is being filled."""
 
     def __init__(
-        self, partition: Partition, intake: Intake, read_back: ReadBack, batch: Callable[[], Batch], max_bytes: int
+        self, partition: Partition, intake: Intake, archive: ReadBack, batch: Callable[[], Batch], max_bytes: int
     ) -> None:
-        self._partition, self._intake, self._read_back, self._batch = partition, intake, read_back, batch
+        self._partition, self._intake, self._archive, self._batch = partition, intake, archive, batch
         self._max_bytes = max_bytes
         self._waiting: list[Taken] = []
         self._called: list[tuple[str, str]] = []
+        self._wanted: dict[bytes, list[str]] = {}
         self._bytes = 0
         self._work = asyncio.Event()
         self._room = asyncio.Event()
@@ -50,6 +60,11 @@ class ColdLane:
         self._called.extend(names)
         self._work.set()
 
+    def want(self, key: bytes, ids: list[str]) -> None:
+        """Bring the content of these observations back, so that their rows can be written."""
+        self._wanted[key] = ids
+        self._work.set()
+
     def close(self) -> list[Chunk]:
         """The partition is gone: whoever waits for room may go on. The chunks that were not folded."""
         self._room.set()
@@ -61,8 +76,9 @@ class ColdLane:
         while not self._partition.revoked:
             await self._work.wait()
             self._work.clear()
-            while (self._waiting or self._called) and not self._partition.revoked:
+            while (self._waiting or self._called or self._wanted) and not self._partition.revoked:
                 await self._wake()
+                await self._bring_back()
                 if self._waiting:
                     await self._fold_one()
 
@@ -76,7 +92,10 @@ class ColdLane:
         first = self._waiting[0]
         own = {record.key or b"" for record, _ in first.decoded}
         partition.pinned |= own
-        await self._read_back(partition, list(names))
+        if names:
+            await self._archive.read_back(partition, list(names))
+        for key, ids in contents_of(partition, first.decoded).items():
+            await self._archive.bring_back(partition, key, sorted(ids))
         if partition.revoked:
             raise Cancelled
         batch = self._batch()
@@ -91,8 +110,12 @@ class ColdLane:
     async def _wake(self) -> None:
         names, self._called = self._called[:TRACES_AT_ONCE], self._called[TRACES_AT_ONCE:]
         if names:
-            await self._read_back(self._partition, names)
+            await self._archive.read_back(self._partition, names)
             self._partition.wake(names)
+
+    async def _bring_back(self) -> None:
+        for key in list(self._wanted):
+            await self._archive.bring_back(self._partition, key, self._wanted.pop(key))
 
 
 def _size(taken: Taken) -> int:

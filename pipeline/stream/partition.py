@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from pipeline.events.keys import record_key, trace_hash
 from pipeline.events.model import Micros
+from pipeline.fold.shed import shed
 from pipeline.fold.state import TraceState
 from pipeline.stream.known import KnownTraces
 from pipeline.stream.offsets import TopicPartition
@@ -40,6 +41,7 @@ class Limits(NamedTuple):
     traces: int  # in memory
     bytes: int  # of events in memory
     open: int  # open traces, asleep or in memory
+    trace_bytes: int  # of events of one trace; beyond, what is written of it is let go (fold/shed.py)
 
 
 class Partition:
@@ -59,6 +61,7 @@ class Partition:
         self.sleeping: dict[bytes, int] = {}  # open, but evicted: key -> length of the project's id in it
         self.woken: dict[bytes, None] = {}  # read back to settle
         self._called: list[tuple[str, str]] = []
+        self.giants: set[bytes] = set()  # traces that outgrew their limit
         self.size = 0  # bytes of the events in memory
         self.ready = asyncio.Event()
         self.revoked = False
@@ -80,6 +83,8 @@ class Partition:
     def changed(self, key: bytes, state: TraceState, part: Part, now: Micros) -> None:
         """Rows of the trace are out of date: it holds the part in which that began."""
         state.heard = now
+        if state.size > self.limits.trace_bytes:
+            self.giants.add(key)
         if key not in self.unwritten:
             self.unwritten[key] = state
             state.unwritten_since = now
@@ -151,6 +156,7 @@ class Partition:
 
         Traces with rows that are not durable stay. Returns how many left; the archive answers for them from now on.
         """
+        self._shed_giants()
         size, count = self.size, len(self.traces)
         if size <= self.limits.bytes and count <= self.limits.traces:
             return 0
@@ -169,6 +175,12 @@ class Partition:
             self.size -= state.size
             self.known.add(trace_hash(state.project_id, state.trace_id))
         return len(leaving)
+
+    def _shed_giants(self) -> None:
+        for key in self.giants - self.pinned:
+            if (state := self.traces.get(key)) is not None:
+                self.size -= shed(state)
+        self.giants &= self.pinned
 
     def fall_asleep(self, key: bytes, project_id: str) -> None:
         """An open trace is not in memory; it settles when it was idle, unless it is heard of again."""

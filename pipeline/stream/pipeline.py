@@ -16,7 +16,7 @@ import structlog
 from pipeline.stream.archive import Archive
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk
-from pipeline.stream.collect import Collector
+from pipeline.stream.collect import Collected, Collector
 from pipeline.stream.flush import Durable, Flush
 from pipeline.stream.intake import Decoded, Intake, split
 from pipeline.stream.lane import ColdLane
@@ -116,7 +116,7 @@ class Pipeline:
         self._room.set()
         partitions = self._ready()
         collected = self._collector.collect(batch, partitions, everything=everything)
-        self._call_sleepers(partitions)
+        self._call_back(partitions, collected)
         if not batch and not collected.released and not any(collected.rows):
             return
         writing = self._writing = asyncio.create_task(self._flush.write(batch, collected, self._done))
@@ -137,11 +137,13 @@ class Pipeline:
     def _written(self, _: object) -> None:
         self._writing = None
 
-    def _call_sleepers(self, partitions: Sequence[Partition]) -> None:
-        """Have those traces read back that must settle and are not in memory."""
+    def _call_back(self, partitions: Sequence[Partition], collected: Collected) -> None:
+        """Have that read back which must be written and is not in memory."""
         for partition in partitions:
             if names := partition.asleep():
                 self._lanes[partition].call(names)
+        for partition, key, ids in collected.wanted:
+            self._lanes[partition].want(key, ids)
 
     def _mind_the_size(self, batch: Batch) -> None:
         pace = self._pace
@@ -163,7 +165,7 @@ class Pipeline:
             lane = self._lanes[partition] = ColdLane(
                 partition,
                 self._intake,
-                self._archive.read_back,
+                self._archive,
                 lambda: self.batch,
                 self._pace.pending_bytes // (2 * share),
             )

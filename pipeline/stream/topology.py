@@ -55,7 +55,9 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
             chunk.ack()
 
     prices = ObservationPricer()
-    archive = Archive(client, lambda: prices, lambda topic: consumer_of(app).partition_count(topic))
+    archive = Archive(
+        client, lambda: prices, lambda topic: consumer_of(app).partition_count(topic), settings.trace_bytes
+    )
     flush = Flush(store, outbox, commit, archive.events_of)
     waits = Waits(settings.first, settings.hold, settings.rest)
     collector = Collector(lambda: prices, rules, waits, stages)
@@ -67,6 +69,7 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         traces=settings.resident_traces,
         bytes=settings.resident_bytes,
         open=settings.open_traces,
+        trace_bytes=settings.trace_bytes,
     )
     pace = Pace(
         interval=settings.flush_interval,

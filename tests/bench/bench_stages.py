@@ -18,7 +18,7 @@ import orjson
 
 from pipeline.cost.price import ObservationPricer
 from pipeline.events.model import Micros, Record
-from pipeline.ops.bench.traffic import traffic
+from pipeline.ops.bench.traffic import EVENTS_PER_TRACE, OBSERVATIONS, traffic
 from pipeline.store import tables
 from pipeline.store.insert import Refused
 from pipeline.store.native import encode
@@ -82,7 +82,7 @@ async def run_once(records: list[Record], events_per_flush: int, stages: Stages)
     async def nothing(_: object) -> Any:
         """No offsets here, and nothing is refused."""
 
-    partition = Partition(TP, Limits(2.0, 60.0, 86_400.0, 10**6, 2**40, 10**6), lambda: clock)
+    partition = Partition(TP, Limits(2.0, 60.0, 86_400.0, 10**6, 2**40, 10**6, 2**40), lambda: clock)
     intake = Intake(10**7, stages)
     collector = Collector(ObservationPricer, lambda _: [], Waits(0.4, 1.0, 5.0), stages)
     flush = Flush(NoStore(times), NoOutbox(), nothing, nothing)
@@ -107,14 +107,7 @@ async def run_once(records: list[Record], events_per_flush: int, stages: Stages)
         await flush.write(batch, collected, list)
         batch = Batch()
         rows.extend(map(len, collected.rows))
-    print(
-        "trace, observation, score rows",
-        [sum(rows[kind::3]) for kind in range(3)],
-        "open",
-        len(partition.open),
-        "unwritten",
-        len(partition.unwritten),
-    )
+    times["row versions per observation"] = sum(rows[1::3]) / (len(records) / EVENTS_PER_TRACE * OBSERVATIONS)
     return times
 
 
@@ -141,8 +134,11 @@ def main(events: int = 34_000, open_traces: int = 1_000, events_per_flush: int =
     calm_collector()
     measure(records[:CHUNK], events_per_flush)  # imports and caches
     best = measure(records, events_per_flush)
-    unit = best.pop("orjson.loads")
-    print(f"{len(records)} events, {open_traces} traces in flight, flushed by {events_per_flush}")
+    unit, versions = best.pop("orjson.loads"), best.pop("row versions per observation")
+    print(
+        f"{len(records)} events, {open_traces} traces in flight, flushed by {events_per_flush}: "
+        f"{versions:.2f} row versions per observation"
+    )
     for name, seconds in {**best, "all": sum(best.values())}.items():
         print(f"{name:10} {seconds / unit:6.2f} x orjson.loads {seconds / len(records) * 1e6:8.2f} µs per event")
 

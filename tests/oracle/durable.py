@@ -89,7 +89,7 @@ class Store:
         first: dict[tuple[str, bytes], RawEventRow] = {}
         for row in sorted(self.archive.get(trace, ()), key=lambda row: (row.timestamp, row.offset), reverse=True):
             first[row.event_id, row.identity] = row
-        return [first[key] for key in sorted(first)]
+        return sorted(first.values(), key=lambda row: (row.kind, row.entity_id, row.event_id, row.identity))
 
     def archived_from(self, number: int) -> Iterator[Trace]:
         """Traces that have an archived event from a partition."""

@@ -38,6 +38,7 @@ from tests.oracle.folded import PRICE
 QUIET, IDLE, LONGEST = 2.0, 60.0, 150.0  # seconds
 FIRST, HOLD, REST = 0.3, 1.0, 5.0  # seconds
 OPEN_TRACES = 3  # in memory or not
+TRACE_BYTES = 600  # of events of one trace: two or three
 RESIDENT_TRACES = 2  # so few that settled traces leave memory all the time
 CALLS = 8  # what a flush asks of others: archive, three tables, two topics, ranges, commit
 
@@ -79,6 +80,7 @@ def in_memory(clock: Clock) -> Iterator[None]:
         stack.enter_context(patch.object(archive_module, "ask_store", ask))
         for name, answer in (
             ("known_trace_hashes", _known_trace_hashes), ("open_traces", _open_traces), ("read_back", _read_back),
+            ("read_back_observations", _read_back_observations),
             ("stored_traces", _stored_traces),
         ):  # fmt: skip
             stack.enter_context(patch.object(lookups, name, answer))
@@ -100,6 +102,10 @@ def _read_back(store: Store, keys: Sequence[tuple[str, str]]) -> Iterator[lookup
     for trace in sorted(keys):
         for row in store.events(trace):
             yield lookups.RawEvent(*(getattr(row, name) for name in lookups.RawEvent._fields))
+
+
+def _read_back_observations(store: Store, trace: tuple[str, str], ids: Sequence[str]) -> Iterator[lookups.RawEvent]:
+    yield from (raw for raw in _read_back(store, [trace]) if raw.kind == "observation" and raw.entity_id in ids)
 
 
 def _stored_traces(
@@ -198,10 +204,10 @@ class Worker:
         self._trackers: dict[int, PrefixTracker] = {}
         self._flushing: asyncio.Task[None] | None = None
         stages = Stages(None)
-        archive = Archive(store, lambda: PRICE, lambda _: PARTITIONS)  # type: ignore[arg-type]
+        archive = Archive(store, lambda: PRICE, lambda _: PARTITIONS, TRACE_BYTES)  # type: ignore[arg-type]
         collector = Collector(lambda: PRICE, lambda _: (), Waits(FIRST, HOLD, REST), stages)
         flush = Flush(sink, sink, self._commit, archive.events_of)
-        limits = Limits(QUIET, IDLE, LONGEST, RESIDENT_TRACES, 2**30, OPEN_TRACES)
+        limits = Limits(QUIET, IDLE, LONGEST, RESIDENT_TRACES, 2**30, OPEN_TRACES, TRACE_BYTES)
         pace = Pace(60.0, 2**30, 2**30, 2**40, revoke_deadline=60.0)
         intake = Intake(2**20, stages)
         self._pipeline = loop.run_until_complete(_made(archive, intake, collector, flush, limits, pace, stages, clock))

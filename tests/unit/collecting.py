@@ -26,7 +26,7 @@ class Worker:
 
     def __init__(self, rules: Sequence[Rule] = (), **waits: float) -> None:
         self.now = 1000.0
-        limits = Limits(QUIET, IDLE, 10_000.0, 100, 10**9, 100)
+        limits = Limits(QUIET, IDLE, 10_000.0, 100, 10**9, 100, 10**9)
         self.partition = Partition(TP, limits, lambda: Micros(int(self.now * SECOND)))
         given = {"first": FIRST, "hold": HOLD, "rest": REST} | waits
         self.collector = Collector(lambda: ObservationPricer(), lambda _: rules, Waits(**given), Stages(None))

@@ -32,24 +32,26 @@ class Lane:
     """A lane whose archive answers when it is told to."""
 
     def __init__(self, max_bytes: int = 1000) -> None:
-        self.partition = Partition(TP, Limits(2, 60, 1000, 100, 10_000, 100))
+        self.partition = Partition(TP, Limits(2, 60, 1000, 100, 10_000, 100, 10_000))
         self.batch = Batch()
         self.asked: list[list[Name]] = []
         self.pinned: list[set[bytes]] = []
+        self.brought: list[tuple[bytes, list[str]]] = []
         self.absent: set[str] = set()
         self.answers = asyncio.Semaphore(0)
-        self.lane = ColdLane(
-            self.partition, Intake(2**20, Stages(None)), self._read_back, lambda: self.batch, max_bytes
-        )
+        self.lane = ColdLane(self.partition, Intake(2**20, Stages(None)), self, lambda: self.batch, max_bytes)
         self.task = asyncio.create_task(self.lane.run())
 
-    async def _read_back(self, partition: Partition, names: Sequence[Name]) -> None:
+    async def read_back(self, partition: Partition, names: Sequence[Name]) -> None:
         self.asked.append(list(names))
         self.pinned.append(set(partition.pinned))
         await self.answers.acquire()
         for project_id, trace_id in names:
             if trace_id not in self.absent:
                 partition.create(f"{project_id}/{trace_id}".encode(), project_id, trace_id, Micros(1))
+
+    async def bring_back(self, partition: Partition, key: bytes, ids: Sequence[str]) -> None:
+        self.brought.append((key, list(ids)))
 
     def answer(self, times: int = 1) -> None:
         for _ in range(times):
@@ -89,7 +91,7 @@ async def test_chunks_that_wait_are_read_back_together_and_folded_in_order(lane:
         lane.lane.put(taken(offset, trace))
     lane.answer(3)
     await until(lambda: lane.folded() == [0, 1, 2])
-    assert lane.asked == [[("p", "a"), ("p", "b"), ("p", "c")], [], []]
+    assert lane.asked == [[("p", "a"), ("p", "b"), ("p", "c")]]
     lane.task.cancel()
 
 
@@ -161,3 +163,12 @@ async def test_a_lane_with_nothing_in_it_ends_when_its_partition_is_gone(lane: L
     assert lane.lane.close() == []
     async with asyncio.timeout(10):
         await lane.task
+
+
+async def test_content_that_was_let_go_comes_back_when_a_row_needs_it() -> None:
+    lane = Lane()
+    lane.lane.want(b"p/t", ["o1", "o2"])
+    while not lane.brought:
+        await asyncio.sleep(0)
+    assert lane.brought == [(b"p/t", ["o1", "o2"])]
+    lane.task.cancel()

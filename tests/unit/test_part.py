@@ -53,7 +53,7 @@ def test_chunks_that_wait_are_told_in_order() -> None:
 
 
 def test_a_batch_has_one_part_of_each_partition_which_waits_there_in_order() -> None:
-    limits = Limits(2, 60, 1000, 10, 10_000, 10)
+    limits = Limits(2, 60, 1000, 10, 10_000, 10, 10_000)
     one, other = (Partition(TopicPartition("events", number), limits) for number in (0, 1))
     first, second = Batch(), Batch()
     assert not first

@@ -21,7 +21,16 @@ class Clock:
 
 
 def partition(**limits: Any) -> Partition:
-    given = {"quiet": 2, "idle": 60, "longest": 1000, "traces": 100, "bytes": 10_000, "open": 100} | limits
+    given = {
+        "quiet": 2,
+        "idle": 60,
+        "longest": 1000,
+        "traces": 100,
+        "bytes": 10_000,
+        "open": 100,
+        "trace_bytes": 10_000,
+    }
+    given |= limits
     return Partition(TopicPartition("events", 0), Limits(**given), Clock())
 
 
