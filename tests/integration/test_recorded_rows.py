@@ -4,14 +4,20 @@ The program of 2.60.10 made a trace `checkout` with a span, generations in three
 event, then updated and scored it; and a trace with ids of its own that it upserted.
 """
 
+import asyncio
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pytest
 
 from pipeline.demo import recorded
+from pipeline.events.avro_schemas import schema_folder
+from tests.fixtures.captures import Outgoing, produce
 from tests.fixtures.front_door import PROJECT, healthy, running
 from tests.fixtures.views import wait_until_stored
 from tests.fixtures.worker import Stack
@@ -114,6 +120,28 @@ def check(stack: Stack, view: str, key: str, expected: dict[str, dict[str, Any]]
         assert dict(zip(columns, result.result_rows[0], strict=True)) == columns, (view, entity)
 
 
+def confluent_records(registry: Path) -> list[Outgoing]:
+    """What an old and a new writer say of one score and its trace, and their schemas in a folder as the registry."""
+    old, new = schema_folder() / "history" / "ScoreEvent-1.avsc", schema_folder() / "TraceEvent.avsc"
+    said: list[tuple[int, Path, dict[str, Any]]] = [
+        (1, old, {"score_id": "framed-score", "trace_id": "framed", "name": "old", "value": 0.25}),
+        (2, new, {"trace_id": "framed", "name": "new"}),
+    ]
+    records = []
+    for number, path, event in said:
+        (registry / f"{number}.avsc").write_bytes(path.read_bytes())
+        body = BytesIO()
+        schema = fastavro.parse_schema(json.loads(path.read_text()), _write_hint=False)
+        fastavro.schemaless_writer(body, schema, {"project_id": PROJECT, "at": 1_795_424_302_000_000, **event})
+        value = b"\x00" + number.to_bytes(4, "big") + body.getvalue()
+        records.append(Outgoing(f"{PROJECT}/framed".encode(), value))
+    return records
+
+
+TRACES["framed"] = {"name": "new"}
+SCORES["framed-score"] = {"trace_id": "framed", "name": "old", "value": 0.25}
+
+
 async def test_recorded_clients_and_single_objects_become_the_rows_that_their_program_meant(
     stack: Stack, tmp_path: Path
 ) -> None:
@@ -132,8 +160,9 @@ async def test_recorded_clients_and_single_objects_become_the_rows_that_their_pr
         for method, route, single in SINGLE:
             answer = await front.client.request(method, f"/api/public/{route}", json=single)
             assert answer.status_code == 200, answer.text
-    stack.worker()
-    wait_until_stored(stack, records + 15 + len(SINGLE))
+    await asyncio.to_thread(produce, settings, confluent_records(tmp_path))
+    stack.worker(schema_registry=str(tmp_path))
+    wait_until_stored(stack, records + 15 + len(SINGLE) + 2)
     check(stack, "traces", "trace_id", TRACES)
     check(stack, "observations", "observation_id", OBSERVATIONS)
     check(stack, "scores", "score_id", SCORES)
