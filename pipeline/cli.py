@@ -70,6 +70,7 @@ def up(
     port: Port = None,
     clickhouse_port: Port = None,
     kafka_port: Port = None,
+    grpc_port: Port = None,
     as_json: Json = False,
 ) -> None:
     """Start everything on this machine: broker, store, front door, workers, evaluator.
@@ -83,7 +84,7 @@ def up(
     from pipeline.local.up import UpOptions, run_up
     from pipeline.prepare import prepare
 
-    options = UpOptions(data, workers, port, clickhouse_port, kafka_port)
+    options = UpOptions(data, workers, port, clickhouse_port, kafka_port, grpc_port)
     run_up(options, prepare, announce_json if as_json else announce_tables, tell)
 
 
@@ -246,6 +247,20 @@ def sql(
     from pipeline.ops.sql import print_rows
 
     print_rows(find_settings(data), sys.stdin.read() if query == "-" else query, row_format.value)
+
+
+@app.command(rich_help_panel="Look")
+def explain(
+    file: Annotated[Path, typer.Argument(help="An OTLP export, protobuf or JSON, also gzip; `-` reads stdin.")],
+    as_json: Json = False,
+) -> None:
+    """Show how the spans of an OTLP export are read: each field, and the mapper and rule that set it.
+
+    Examples: `spanfold explain export.bin`, `spanfold explain export.json --json`
+    """
+    from pipeline.events.mapping.explain import print_explained
+
+    print_explained(file, as_json=as_json)
 
 
 @app.command(rich_help_panel="Look")

@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     # Ingest
     http_host: str = Field("127.0.0.1", description="Address the front door listens on.")
     http_port: int = Field(3000, ge=0, le=65535, description="Port of the front door.")
+    grpc_port: int = Field(4317, ge=-1, le=65535, description="Port of OTLP over gRPC; 0 a free one, -1 none.")
+    max_export_bytes: int = Field(16 * 2**20, ge=1, description="Largest OTLP export, as it comes and unpacked.")
     max_body_bytes: int = Field(4_500_000, description="Largest request body of the batch endpoint.")
     max_event_bytes: int = Field(4_500_000, description="Largest single event, on every route.")
     produce_timeout: float = Field(

@@ -17,6 +17,7 @@ from pipeline.events.canonical import parse_canonical_json
 from pipeline.events.keys import record_key
 from pipeline.events.langfuse import langfuse_events, parse_langfuse
 from pipeline.events.model import Event, Record
+from pipeline.events.otlp.records import record_events
 from pipeline.events.reasons import DecodeError, Reason
 
 Codec = Callable[[bytes, Record], list[Event]]  # the value, and the record it came in
@@ -66,6 +67,19 @@ def _langfuse_json(value: bytes, record: Record) -> list[Event]:
     return langfuse_events(project.decode(errors="replace"), parse_langfuse(value))
 
 
+def _otlp(content_type: bytes) -> Codec:
+    """OTLP needs the project's header, or a key that begins with the project."""
+
+    def codec(value: bytes, record: Record) -> list[Event]:
+        project, slash, _ = (record.key or b"").partition(b"/")
+        project = header(record, headers.PROJECT) or (project if slash else b"")
+        if not project:
+            raise DecodeError(Reason.NO_PROJECT, f"OTLP needs its project in the header {headers.PROJECT}")
+        return record_events(project.decode(errors="replace"), content_type, value)
+
+    return codec
+
+
 def header(record: Record, name: str) -> bytes | None:
     """The first value of a header, None where the record has none of that name."""
     for key, value in record.headers:
@@ -81,11 +95,15 @@ def _mismatch(key: bytes, event: Event) -> DecodeError:
 
 _BY_CONTENT_TYPE: dict[bytes, Codec] = {
     headers.LANGFUSE_JSON: _langfuse_json,
+    headers.OTLP_PROTOBUF: _otlp(headers.OTLP_PROTOBUF),
+    headers.OTLP_JSON: _otlp(headers.OTLP_JSON),
     headers.CANONICAL_JSON: _canonical_json,
     headers.CANONICAL_AVRO: _canonical_avro,
 }
 _BY_FIRST_BYTES: tuple[tuple[bytes, Codec], ...] = (
     (MAGIC, _canonical_avro),
+    (b'{"resourceSpans":', _otlp(headers.OTLP_JSON)),
     (b"{", _canonical_json),
     (confluent.MAGIC, _canonical_avro),
+    (b"\x0a", _otlp(headers.OTLP_PROTOBUF)),  # field 1, length-delimited: resource_spans
 )

@@ -6,6 +6,8 @@ RECEIVER = "spanfold-receiver"  # which route took the event in: "ingestion", "k
 RECEIVED_AT = "spanfold-received-at"  # microseconds since the epoch, decimal digits
 
 LANGFUSE_JSON = b"application/vnd.spanfold.langfuse+json"  # one event of a Langfuse batch, as it came
+OTLP_PROTOBUF = b"application/x-protobuf"  # an OTLP export of spans of one trace, ExportTraceServiceRequest
+OTLP_JSON = b"application/vnd.spanfold.otlp+json"  # the same in OTLP's JSON encoding
 CANONICAL_JSON = b"application/vnd.spanfold.event+json"  # one canonical event, schemas/README.md
 CANONICAL_AVRO = b"application/vnd.spanfold.event+avro"  # Avro single-object encoding
 

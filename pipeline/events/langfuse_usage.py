@@ -40,8 +40,11 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and 0 <= value <= MAX_UNITS else None
 
 
-def _details(value: object) -> dict[str, int]:
-    """Counts by name, one level of nesting flattened; what is no count is left out, as Langfuse does."""
+def usage_details(value: object) -> dict[str, int]:
+    """Counts by name, one level of nesting flattened; what is no count is left out, as Langfuse does.
+
+    Raises ValueError for what is no object.
+    """
     if not isinstance(value, dict):
         raise ValueError("usage details are an object")
     flat: dict[str, int] = {}
@@ -53,7 +56,8 @@ def _details(value: object) -> dict[str, int]:
     return flat
 
 
-def _costs(value: object) -> Cost:
+def cost_details(value: object) -> Cost:
+    """Amounts by name, US dollars. Raises ValueError for what is no object, or no amount."""
     if not isinstance(value, dict):
         raise ValueError("cost details are an object")
     return {str(key): to_usd(item) for key, item in value.items() if item is not None}
@@ -64,9 +68,9 @@ def _legacy(value: object) -> LegacyUsage:
         raise ValueError("usage is an object")
     costs = {name: to_usd(item) for key, name in _COST_KEYS.items() if (item := value.get(key)) is not None}
     counts: dict[str, Any] = {key: item for key, item in value.items() if key not in _COST_KEYS and key != "unit"}
-    return LegacyUsage(_details(counts), costs)
+    return LegacyUsage(usage_details(counts), costs)
 
 
 Usage = Annotated[LegacyUsage, BeforeValidator(_legacy)]
-UsageDetails = Annotated[dict[str, int], BeforeValidator(_details)]
-CostDetails = Annotated[Cost, BeforeValidator(_costs)]
+UsageDetails = Annotated[dict[str, int], BeforeValidator(usage_details)]
+CostDetails = Annotated[Cost, BeforeValidator(cost_details)]

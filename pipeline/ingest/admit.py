@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from pipeline.ingest.answers import ApiError
 from pipeline.ingest.auth import Principal, authenticate, authenticate_fully
-from pipeline.ingest.front import front_of
+from pipeline.ingest.front import FrontDoor, front_of
 from pipeline.ingest.limits import bounded_body
 
 _LONGEST_SHOWN = 60
@@ -20,16 +20,18 @@ _LONGEST_SHOWN = 60
 
 async def admit(request: Request) -> Principal:
     """The sender, be it a public key alone. Raises ApiError: 401, 429 or 503."""
-    return _within_limits(request, await authenticate(request, front_of(request).directory))
+    front = front_of(request)
+    return within_limits(front, await authenticate(request, front.directory))
 
 
 async def admit_fully(request: Request) -> Principal:
     """As `admit`, for what needs the secret key too."""
-    return _within_limits(request, await authenticate_fully(request, front_of(request).directory))
-
-
-def _within_limits(request: Request, principal: Principal) -> Principal:
     front = front_of(request)
+    return within_limits(front, await authenticate_fully(request, front.directory))
+
+
+def within_limits(front: FrontDoor, principal: Principal) -> Principal:
+    """The sender again. Raises ApiError, 429 where its project sends too much, 503 where there is no room behind us."""
     front.limiter.admit(principal.project)
     front.lag.check()
     return principal

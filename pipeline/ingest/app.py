@@ -12,7 +12,7 @@ from starlette.responses import Response
 from pipeline import __version__
 from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
-from pipeline.ingest import deletions, health, ingestion, media, projects, scores, single
+from pipeline.ingest import deletions, health, ingestion, media, otlp, projects, scores, single
 from pipeline.ingest.answers import (
     ApiError,
     EnvelopeError,
@@ -29,6 +29,7 @@ from pipeline.ingest.limits import Held
 from pipeline.ingest.media_urls import signing_key
 from pipeline.ingest.metrics import Metrics
 from pipeline.ingest.observe import Observe
+from pipeline.ingest.otlp_grpc import OFF, GrpcDoor
 from pipeline.ingest.produce import EventProducer
 from pipeline.ingest.rates import Limiter
 from pipeline.registry import Registry
@@ -40,6 +41,7 @@ ROUTERS = (
     scores.router,
     deletions.router,
     media.router,
+    otlp.router,
     projects.router,
     health.router,
 )
@@ -72,9 +74,13 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
         )
         producer.start()
         lag.start()
+        grpc_door = GrpcDoor(app.state.front)
         try:
+            if settings.grpc_port != OFF:
+                await grpc_door.start()
             yield
         finally:
+            await grpc_door.stop()
             await lag.stop()
             await producer.stop()
             aside.close()

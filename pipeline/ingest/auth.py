@@ -48,9 +48,9 @@ def parse_credentials(header: str | None) -> Credentials:
     raise unauthorized("An Authorization header is required: Basic base64(public key:secret key).")
 
 
-async def authenticate(request: Request, directory: Directory) -> Principal:
-    """The sender of a request. Raises ApiError: 401 or 503."""
-    credentials = parse_credentials(request.headers.get("authorization"))
+async def authenticate_header(header: str | None, directory: Directory) -> Principal:
+    """The sender that an Authorization header names. Raises ApiError: 401 or 503."""
+    credentials = parse_credentials(header)
     try:
         project = await directory.project_of(*credentials)
     except SQLAlchemyError as error:
@@ -60,9 +60,19 @@ async def authenticate(request: Request, directory: Directory) -> Principal:
     return Principal(project, "scores" if credentials.secret is None else "project")
 
 
-async def authenticate_fully(request: Request, directory: Directory) -> Principal:
-    """As `authenticate`, for what a public key alone must not see or do."""
-    principal = await authenticate(request, directory)
+async def authenticate_header_fully(header: str | None, directory: Directory) -> Principal:
+    """As `authenticate_header`, for what a public key alone must not see or do."""
+    principal = await authenticate_header(header, directory)
     if principal.access != "project":
         raise unauthorized("Access denied: this needs the secret key too.")
     return principal
+
+
+async def authenticate(request: Request, directory: Directory) -> Principal:
+    """The sender of a request. Raises ApiError: 401 or 503."""
+    return await authenticate_header(request.headers.get("authorization"), directory)
+
+
+async def authenticate_fully(request: Request, directory: Directory) -> Principal:
+    """As `authenticate`, for what a public key alone must not see or do."""
+    return await authenticate_header_fully(request.headers.get("authorization"), directory)

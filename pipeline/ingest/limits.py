@@ -1,25 +1,23 @@
 """How much of a request is read: never more than its limit, whatever its headers say, and never more than all may hold.
 
-Rule: the limit counts what arrives and what gzip makes of it. Bodies that are held until Kafka answers are counted in a
+Rule: the limit counts what arrives and what it unpacks to. Bodies that are held until Kafka answers are counted in a
 `Held` budget. A body must come at a pace: a client that sends a byte now and then does not hold a place for ever.
-Failure: 413 above the request's limit, 503 above the budget, 400 for what is no gzip, 408 below the pace.
+Failure: 413 above the request's limit, 503 above the budget, 400 for what does not unpack, 408 below the pace.
 Configured by SPANFOLD_MAX_BODY_BYTES and SPANFOLD_HELD_BYTES.
 """
 
 import asyncio
-import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
 from pipeline.ingest.answers import ApiError, too_large, unavailable
+from pipeline.ingest.decompress import IDENTITY, check_encoding, decompress
 from pipeline.ingest.metrics import Metrics
 
 PATIENCE = 20.0  # seconds that a body may take, and one more for each
 SLOWEST = 10_000  # bytes that have come
-
-_INLINE = 256 * 1024  # bytes decompressed on the event loop (under 1 ms); what is longer goes to a thread
 
 
 class Held:
@@ -49,6 +47,7 @@ class Held:
 async def bounded_body(request: Request, limit: int, held: Held) -> AsyncIterator[bytes]:
     """The body, decompressed; counted as held until the block ends."""
     taken = 0
+    encoding = check_encoding(request.headers.get("content-encoding", ""))
     try:
         chunks: list[bytes] = []
         async for chunk in read_chunks(request, limit):
@@ -56,8 +55,8 @@ async def bounded_body(request: Request, limit: int, held: Held) -> AsyncIterato
             taken += len(chunk)
             chunks.append(chunk)
         body = b"".join(chunks)
-        if _is_gzip(request):
-            body = await gunzip(body, limit)
+        if encoding not in IDENTITY:
+            body = await decompress(encoding, body, limit)
             held.take(len(body))
             taken += len(body)
         yield body
@@ -89,31 +88,3 @@ async def read_chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
         raise ApiError(
             408, "RequestTimeoutError", "The body comes too slowly.", headers={"Connection": "close"}
         ) from None
-
-
-def _is_gzip(request: Request) -> bool:
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "", "gzip"):
-        raise ApiError(
-            415, "UnsupportedMediaTypeError", f"The encoding {encoding[:40]!r} is unknown.", remedy="Use gzip."
-        )
-    return encoding == "gzip"
-
-
-async def gunzip(body: bytes, limit: int) -> bytes:
-    """Decompressed, at most `limit` bytes. Raises ApiError: 413 above it, 400 for what is no complete gzip."""
-    decompressor = zlib.decompressobj(wbits=31)
-    try:
-        head = decompressor.decompress(body, min(_INLINE, limit + 1))
-        rest = b""
-        if not decompressor.eof and len(head) >= min(_INLINE, limit + 1):
-            rest = await asyncio.to_thread(
-                decompressor.decompress, decompressor.unconsumed_tail, max(1, limit + 1 - len(head))
-            )
-    except zlib.error:
-        raise ApiError(400, "InvalidRequestError", "The body is not valid gzip.") from None
-    if len(head) + len(rest) > limit:
-        raise too_large(limit)
-    if not decompressor.eof or decompressor.unused_data:
-        raise ApiError(400, "InvalidRequestError", "The body is not one complete gzip stream.")
-    return head + rest

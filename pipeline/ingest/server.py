@@ -34,6 +34,7 @@ def serve(settings: Settings, find_score: FindScore | None = None) -> None:
     try:
         prepare_project(registry, settings)
         listener = listen(settings)
+        check_grpc_port(settings)
         log.info("listening on http://%s:%d", *listener.getsockname()[:2])
         _end_well_after_signals()
         _collect_garbage_rarely()
@@ -64,17 +65,26 @@ def initial_project(settings: Settings) -> InitialProject:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """A bound socket. Raises SettingError where the address cannot be had."""
-    family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    """A bound socket for HTTP. Raises SettingError where the address cannot be had."""
+    return _bound(settings.http_host, settings.http_port, "SPANFOLD_HTTP_PORT")
+
+
+def check_grpc_port(settings: Settings) -> None:
+    """Raises SettingError where the port of gRPC is taken: said here, before anything was started."""
+    if settings.grpc_port > 0:
+        _bound(settings.http_host, settings.grpc_port, "SPANFOLD_GRPC_PORT").close()
+
+
+def _bound(host: str, port: int, variable: str) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.http_host, settings.http_port))
+        listener.bind((host, port))
     except OSError as error:
         listener.close()
         raise SettingError(
-            f"Cannot listen on {settings.http_host}:{settings.http_port}: {error.strerror}.",
-            remedy="Set SPANFOLD_HTTP_HOST and SPANFOLD_HTTP_PORT to a free address.",
+            f"Cannot listen on {host}:{port}: {error.strerror}.",
+            remedy=f"Set SPANFOLD_HTTP_HOST and {variable} to a free address.",
         ) from error
     return listener
 

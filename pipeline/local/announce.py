@@ -32,7 +32,8 @@ def announce_tables(running: Running) -> None:
     console = Console()
     stack = running.stack
     places = Table("What", "Where", title="Spanfold", title_justify="left")
-    for what, where in (("HTTP", stack.http), ("ClickHouse", stack.clickhouse), ("Kafka", stack.kafka)):
+    otlp = ("OTLP, gRPC", stack.grpc or "off")
+    for what, where in (("HTTP", stack.http), otlp, ("ClickHouse", stack.clickhouse), ("Kafka", stack.kafka)):
         places.add_row(what, where)
     places.add_row("Data", escape(stack.data))
     places.add_row("Project", escape(stack.project_id))

@@ -15,28 +15,35 @@ class Ports:
     """Ports of this machine. Kafka's controller has no user, so it takes any that is free."""
 
     http: int
+    grpc: int
     clickhouse: int
     kafka: int
     controller: int
 
 
-def plan_ports(settings: Settings, http: int | None, clickhouse: int | None, kafka: int | None) -> Ports:
+def plan_ports(
+    settings: Settings, http: int | None, clickhouse: int | None, kafka: int | None, grpc: int | None = None
+) -> Ports:
     """The ports asked for; None is the default of each, 0 a free one; `http` = 0 makes the defaults of all 0.
 
+    gRPC may be switched off by a setting; its port is then negative.
     Raises MissingPrerequisiteError when a port that was asked for is taken.
     """
     front = settings.http_port if http is None else http
+    given = "grpc_port" in settings.model_fields_set
+    grpc = grpc if grpc is not None else settings.grpc_port if front or given else 0
     wanted = {
         "--port": front,
+        "--grpc-port": grpc,
         "--clickhouse-port": clickhouse if clickhouse is not None else (CLICKHOUSE if front else 0),
         "--kafka-port": kafka if kafka is not None else (KAFKA if front else 0),
     }
     for option, port in wanted.items():
-        if port and is_open(port):
+        if port > 0 and is_open(port):
             raise MissingPrerequisiteError(
                 f"Port {port} is in use by another program.",
                 remedy=f"Stop that program, or choose another port: spanfold up {option} PORT (0 picks a free one).",
             )
     free = iter(find_free_ports(len(wanted) + 1))
-    first, second, third = (port or next(free) for port in wanted.values())
-    return Ports(http=first, clickhouse=second, kafka=third, controller=next(free))
+    first, otlp, second, third = (port or next(free) for port in wanted.values())
+    return Ports(http=first, grpc=otlp, clickhouse=second, kafka=third, controller=next(free))

@@ -35,7 +35,7 @@ class Stack:
     secret_key: str
     pid: int
     settings: Mapping[str, str]
-    grpc: str | None = None  # OTLP over gRPC is not served yet
+    grpc: str | None = None  # host:port of OTLP over gRPC; None where it is switched off
 
     def announcement(self) -> dict[str, str | None]:
         """The object that `up --json` prints (DESIGN section 9)."""

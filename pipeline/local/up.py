@@ -49,6 +49,7 @@ class UpOptions:
     http_port: int | None = None
     clickhouse_port: int | None = None
     kafka_port: int | None = None
+    grpc_port: int | None = None
 
 
 def run_up(
@@ -62,7 +63,7 @@ def run_up(
     data = own.data_dir.expanduser().resolve()
     data.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold prompts and keys
     with stack_lock(data):
-        ports = plan_ports(own, options.http_port, options.clickhouse_port, options.kafka_port)
+        ports = plan_ports(own, options.http_port, options.clickhouse_port, options.kafka_port, options.grpc_port)
         broker = LocalKafka(data / "kafka", ports.kafka, ports.controller, logs=data / "logs")
         broker.prepare()  # may download; outside the loop, a signal ends it like any program
         stages = _Stages(stack_fields(own, data, ports), broker, ports, options.workers)
@@ -78,6 +79,7 @@ def stack_fields(own: Settings, data: Path, ports: Ports) -> dict[str, str]:
         "data_dir": str(data),
         "http_host": own.http_host,
         "http_port": str(ports.http),
+        "grpc_port": str(ports.grpc),
         "clickhouse_url": f"http://{LOOPBACK}:{ports.clickhouse}",
         "kafka_bootstrap": f"{LOOPBACK}:{ports.kafka}",
     }
@@ -135,9 +137,9 @@ async def _run(supervisor: Supervisor, stages: _Stages, prepare: Prepare, announ
 
 
 def _describe(fields: dict[str, str], keys: ProjectKeys) -> Stack:
-    host = fields["http_host"]
+    host = LOOPBACK if fields["http_host"] == "0.0.0.0" else fields["http_host"]  # noqa: S104 - compared, not bound
     return Stack(
-        http=f"http://{LOOPBACK if host == '0.0.0.0' else host}:{fields['http_port']}",  # noqa: S104 - compared, not bound
+        http=f"http://{host}:{fields['http_port']}",
         clickhouse=fields["clickhouse_url"],
         kafka=fields["kafka_bootstrap"],
         data=fields["data_dir"],
@@ -146,6 +148,7 @@ def _describe(fields: dict[str, str], keys: ProjectKeys) -> Stack:
         secret_key=keys.secret_key,
         pid=os.getpid(),
         settings=fields,
+        grpc=f"{host}:{fields['grpc_port']}" if int(fields["grpc_port"]) > 0 else None,
     )
 
 

@@ -1,5 +1,6 @@
 """`spanfold up` as a user runs it: one command, an event in, a row out, and nothing left when it is over."""
 
+import base64
 import json
 import os
 import signal
@@ -13,6 +14,10 @@ from typing import Any
 
 import httpx
 import pytest
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace.export import SpanExportResult
+
+from tests.fixtures.otlp import TRACE_ID, sdk_span
 
 SPANFOLD = (sys.executable, "-P", "-m", "pipeline")
 READY_WITHIN = 120.0  # seconds; about 10 on an idle machine
@@ -102,6 +107,14 @@ def send_trace(stack: dict[str, Any], trace_id: str) -> None:
     assert answer.json()["errors"] == []
 
 
+def send_span(stack: dict[str, Any]) -> None:
+    """By OpenTelemetry's own exporter, over gRPC."""
+    keys = base64.b64encode(f"{stack['public_key']}:{stack['secret_key']}".encode()).decode()
+    exporter = OTLPSpanExporter(stack["grpc"], insecure=True, headers={"authorization": f"Basic {keys}"})
+    assert exporter.export([sdk_span(0, "root")]) is SpanExportResult.SUCCESS
+    exporter.shutdown()
+
+
 def spanfold(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*SPANFOLD, *arguments], capture_output=True, text=True, timeout=60, check=False)
 
@@ -132,6 +145,8 @@ def test_an_event_becomes_a_row_and_sigterm_stops_everything_in_ten_seconds(data
         assert traces(data) == [
             {"trace_id": "trace-1", "name": "hello", "start_time": "2025-01-01T00:00:00.000000Z"},
         ]
+        send_span(stack)
+        until(lambda: trace_ids(stack) == [TRACE_ID, "trace-1"], VISIBLE_WITHIN)
         until(lambda: spanfold("lag", "--data", str(data), "--max-lag", "0").returncode == 0, VISIBLE_WITHIN)
         assert spanfold("doctor", "--data", str(data)).returncode == 0
         assert spanfold("sql", "DROP TABLE traces_rows", "--data", str(data)).returncode == 1

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from pipeline.config import Settings
 from pipeline.errors import SettingError
-from pipeline.ingest.server import listen
+from pipeline.ingest.server import check_grpc_port, listen
 from pipeline.local.kafka import LocalKafka
 from pipeline.local.ports import find_free_port
 from pipeline.ops.topics import ensure_topics
@@ -155,3 +155,11 @@ def test_a_taken_port_is_an_error_that_says_what_to_set() -> None:
         taken.listen()
         with pytest.raises(SettingError, match="SPANFOLD_HTTP_PORT"):
             listen(Settings(http_port=taken.getsockname()[1]))
+
+
+def test_a_taken_port_of_grpc_is_told_before_anything_starts() -> None:
+    with listen(Settings(http_port=0)) as taken:
+        taken.listen()
+        with pytest.raises(SettingError, match="SPANFOLD_GRPC_PORT"):
+            check_grpc_port(Settings(grpc_port=taken.getsockname()[1]))
+    check_grpc_port(Settings(grpc_port=-1))

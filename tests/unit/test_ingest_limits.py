@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from pipeline.ingest.answers import ApiError
-from pipeline.ingest.limits import Held, bounded_body, gunzip
+from pipeline.ingest.decompress import decompress
+from pipeline.ingest.limits import Held, bounded_body
 from pipeline.ingest.metrics import Metrics
 
 
@@ -69,7 +70,7 @@ async def test_gzip_of_any_size_up_to_the_limit_is_read(size: int) -> None:
 @pytest.mark.parametrize("size", [1001, 300_000, 50_000_000])
 async def test_a_gzip_bomb_is_refused_at_the_limit(size: int) -> None:
     with pytest.raises(ApiError) as refused:
-        await gunzip(gzip.compress(bytes(size)), 1000)
+        await decompress("gzip", gzip.compress(bytes(size)), 1000)
     assert refused.value.status == 413
 
 
@@ -78,7 +79,7 @@ async def test_a_gzip_bomb_is_refused_at_the_limit(size: int) -> None:
 )
 async def test_what_is_no_complete_gzip_is_400(body: bytes) -> None:
     with pytest.raises(ApiError) as refused:
-        await gunzip(body, 10_000)
+        await decompress("gzip", body, 10_000)
     assert refused.value.status == 400
 
 

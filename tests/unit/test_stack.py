@@ -121,8 +121,15 @@ def test_a_second_stack_on_one_directory_is_refused_with_the_process_that_holds_
 
 def test_port_zero_means_a_free_port_for_everything() -> None:
     ports = plan_ports(Settings(), 0, None, None)
-    assert len({ports.http, ports.clickhouse, ports.kafka, ports.controller}) == 4
-    assert 0 not in (ports.http, ports.clickhouse, ports.kafka, ports.controller)
+    numbers = (ports.http, ports.grpc, ports.clickhouse, ports.kafka, ports.controller)
+    assert len(set(numbers)) == 5
+    assert 0 not in numbers
+
+
+def test_the_port_of_grpc_can_be_set_and_switched_off() -> None:
+    assert plan_ports(Settings(grpc_port=-1), 0, None, None).grpc == -1
+    assert plan_ports(Settings(grpc_port=45679), 0, None, None).grpc == 45679
+    assert plan_ports(Settings(), 0, None, None, 45680).grpc == 45680
 
 
 def test_each_port_can_be_chosen_alone(taken_port: int) -> None:
