@@ -20,13 +20,18 @@ class Priced(NamedTuple):
     price_id: str  # which price of which book was used
     priced_model: str  # the book's name of the model
     flags: tuple[str, ...]
+    usage_rule: str = ""  # how the usage was read from what was received, or how it was estimated
 
 
 UNPRICED = Priced({}, "none", {}, None, "none", "", "", ())
 
 
 class Pricer(Protocol):
-    """How the fold asks for prices; pure, so that the same fields always cost the same."""
+    """How the fold asks for prices; pure for a given epoch, so that the same fields always cost the same."""
 
-    def __call__(self, fields: Fields, start_time: Micros) -> Priced:
+    @property
+    def epoch(self) -> int:
+        """The number of the price book; a later book has a higher one."""
+
+    def __call__(self, project_id: str, fields: Fields, start_time: Micros) -> Priced:
         """Price one observation by its merged fields and its start time, which selects dated prices."""

@@ -85,8 +85,11 @@ class Built(NamedTuple):
 
 def build(state: TraceState, price: Pricer) -> Built:
     """Bring the state's views up to date and return what has to be written. Clears the marks of what was touched."""
+    if state.epoch != price.epoch:
+        state.touched.update(state.observations)  # another book: no row may keep the old one's price beside new ones
+        state.epoch = price.epoch
     for id_ in state.touched:
-        _refresh(state.observations[id_], price)
+        _refresh(state.project_id, state.observations[id_], price)
     tree = build_tree({id_: _node(observation) for id_, observation in state.observations.items()})
     trace_fields = state.trace.merged()
     attributes = _attributes(state, trace_fields, tree)
@@ -119,9 +122,9 @@ def kind_of(fields: Fields) -> str:
     return fields.get("type") or fields.get("type_provisional") or "SPAN"
 
 
-def _refresh(observation: ObservationState, price: Pricer) -> None:
+def _refresh(project_id: str, observation: ObservationState, price: Pricer) -> None:
     observation.fields = observation.layers.merged()
-    observation.priced = price(observation.fields, start_of(observation))
+    observation.priced = price(project_id, observation.fields, start_of(observation))
 
 
 def _node(observation: ObservationState) -> Node:

@@ -42,8 +42,9 @@ class TraceState:
     """All that is known of one trace (or of one group of scores without a trace)."""
 
     __slots__ = (
-        "attributes", "carried", "conflicting", "derived", "first_at", "first_seen", "latest_at", "observations",
-        "project_id", "revision", "scores", "seen", "size", "stated", "touched", "touched_scores", "trace", "trace_id",
+        "attributes", "carried", "conflicting", "derived", "epoch", "first_at", "first_seen", "latest_at",
+        "observations", "project_id", "revision", "scores", "seen", "size", "stated", "touched", "touched_scores",
+        "trace", "trace_id",
     )  # fmt: skip
 
     def __init__(self, project_id: str, trace_id: str, first_seen: Micros) -> None:
@@ -59,6 +60,7 @@ class TraceState:
         self.touched: set[str] = set()  # observations whose `fields` are out of date
         self.touched_scores: set[str] = set()
         self.attributes: tuple[object, ...] = ()  # trace attributes as last written on the observations
+        self.epoch = 0  # of the price book that the rows were last built with
         self.conflicting = False
         self.derived = False
         self.revision = 0  # distinct events that are no scores: what evaluation results are numbered by

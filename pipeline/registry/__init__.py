@@ -3,7 +3,7 @@
 This package knows nothing of events, Kafka or ClickHouse. Start at `registry.open_registry`.
 """
 
-from pipeline.registry.entities import InitialProject, NewKey, Organization, Project, Rule
+from pipeline.registry.entities import InitialProject, NewKey, Organization, Project, PublishedPrices, Rule
 from pipeline.registry.errors import RegistryError
 from pipeline.registry.registry import Registry, open_registry
 
@@ -12,6 +12,7 @@ __all__ = [
     "NewKey",
     "Organization",
     "Project",
+    "PublishedPrices",
     "Registry",
     "RegistryError",
     "Rule",

@@ -65,27 +65,28 @@ class Flush:
         store: Store,
         outbox: Outbox,
         commit: Callable[[Batch], Awaitable[None]],
-        price: Pricer,
+        prices: Callable[[], Pricer],
         rules: RulesOf,
         stages: Stages,
     ) -> None:
         self._store, self._outbox, self._commit = store, outbox, commit
-        self._price, self._rules, self._stages = price, rules, stages
+        self._prices, self._rules, self._stages = prices, rules, stages
 
     def collect(self, batch: Batch, partitions: Sequence[Partition]) -> Rows:
         """Build the rows of all dirty traces and settle those whose time has come. No waiting: a snapshot."""
         now = Micros(time.time_ns() // 1000)
         rows = Rows([], [], [])
+        price = self._prices()  # one book for the whole flush
         with self._stages.stage("build"):
             changed_keys = set(batch.dirty)
             due = _take_due(batch, partitions)
             changed = [
-                self._build(batch, partition, key, due.get(key), key in changed_keys)
+                self._build(batch, price, partition, key, due.get(key), key in changed_keys)
                 for key, (partition, _) in batch.dirty.items()
             ]
         with self._stages.stage("rows"):
             for state, built, settled in filter(None, changed):
-                traces, observations, scores = rows_of(state, built, settled=settled, now=now)
+                traces, observations, scores = rows_of(state, built, settled=settled, now=now, epoch=price.epoch)
                 rows.traces += traces
                 rows.observations += observations
                 rows.scores += scores
@@ -108,7 +109,7 @@ class Flush:
         await self._commit(batch)  # 5
 
     def _build(
-        self, batch: Batch, partition: Partition, key: bytes, due: bool | None, has_news: bool
+        self, batch: Batch, price: Pricer, partition: Partition, key: bytes, due: bool | None, has_news: bool
     ) -> tuple[TraceState, Built, bool] | None:
         """What has to be written of a trace and whether it is settled; None where all of it is in the store.
 
@@ -116,7 +117,7 @@ class Flush:
         `has_news`: events of this batch changed it. It can be quiet all the same, where the store kept it waiting.
         """
         state = partition.traces[key]
-        built = build(state, self._price)
+        built = build(state, price)
         if due or (due is False and built.trace.ended):
             partition.settle(key)
             batch.requests += self._requests(state)

@@ -24,6 +24,7 @@ from pipeline.stream.stages import Stages
 
 log = structlog.get_logger(__name__)
 
+Prepare = Callable[[Iterable[Event]], Awaitable[None]]
 ReadBack = Callable[[Partition, Sequence[tuple[str, str]]], Awaitable[None]]
 Decoded = tuple[Record, list[Event]]
 
@@ -31,7 +32,10 @@ Decoded = tuple[Record, list[Event]]
 class Intake:
     """Takes chunks in. `read_back` brings traces from the archive into a partition."""
 
-    def __init__(self, read_back: ReadBack, max_event_bytes: int, stages: Stages) -> None:
+    def __init__(
+        self, read_back: ReadBack, max_event_bytes: int, stages: Stages, prepare: Prepare | None = None
+    ) -> None:
+        self._prepare = prepare
         self._read_back = read_back
         self._max_event_bytes = max_event_bytes
         self._stages = stages
@@ -41,6 +45,8 @@ class Intake:
         count = ChunkCount()
         with self._stages.stage("decode"):
             decoded, dead = self._decode(chunk.records, count)
+        if self._prepare is not None:
+            await self._prepare([event for _, events in decoded for event in events])
         partition.pinned = {record.key or b"" for record, _ in decoded}
         try:
             if cold := _cold(partition, decoded):

@@ -20,16 +20,16 @@ def row_version(events: int, settled: bool = False, epoch: int = 0) -> int:
 
 
 def rows_of(
-    state: TraceState, built: Built, *, settled: bool, now: Micros
+    state: TraceState, built: Built, *, settled: bool, now: Micros, epoch: int = 0
 ) -> tuple[list[TraceRow], list[ObservationRow], list[ScoreRow]]:
     """All rows that one build of a trace asks for."""
-    traces = [_trace_row(state, built.trace, settled, now)] if state.has_trace_row else []
-    observations = [_observation_row(state, built.trace, view, now) for view in built.observations]
-    scores = [_score_row(state, view, now) for view in built.scores]
+    traces = [_trace_row(state, built.trace, settled, now, epoch)] if state.has_trace_row else []
+    observations = [_observation_row(state, built.trace, view, now, epoch) for view in built.observations]
+    scores = [_score_row(state, view, now, epoch) for view in built.scores]
     return traces, observations, scores
 
 
-def _trace_row(state: TraceState, view: TraceView, settled: bool, now: Micros) -> TraceRow:
+def _trace_row(state: TraceState, view: TraceView, settled: bool, now: Micros, epoch: int) -> TraceRow:
     fields, attributes = view.fields, view.attributes
     return TraceRow(
         project_id=state.project_id,
@@ -61,11 +61,13 @@ def _trace_row(state: TraceState, view: TraceView, settled: bool, now: Micros) -
         flags=list(view.flags),
         first_seen=state.first_seen,
         updated_at=now,
-        row_version=row_version(state.event_count, settled),
+        row_version=row_version(state.event_count, settled, epoch),
     )
 
 
-def _observation_row(state: TraceState, trace: TraceView, view: ObservationView, now: Micros) -> ObservationRow:
+def _observation_row(
+    state: TraceState, trace: TraceView, view: ObservationView, now: Micros, epoch: int
+) -> ObservationRow:
     fields, priced, place, attributes = view.fields, view.priced, view.place, trace.attributes
     first_token = fields.get("completion_start_time")
     end = fields.get("end_time")
@@ -94,6 +96,7 @@ def _observation_row(state: TraceState, trace: TraceView, view: ObservationView,
         usage=priced.usage,
         usage_provided=fields.get("usage", {}),
         usage_source=priced.usage_source,
+        usage_rule=priced.usage_rule,
         cost=priced.cost,
         total_cost=priced.total_cost,
         cost_source=priced.cost_source,
@@ -115,11 +118,11 @@ def _observation_row(state: TraceState, trace: TraceView, view: ObservationView,
         release=attributes.release,
         first_seen=state.first_seen,
         updated_at=now,
-        row_version=row_version(state.event_count),
+        row_version=row_version(state.event_count, epoch=epoch),
     )
 
 
-def _score_row(state: TraceState, view: ScoreView, now: Micros) -> ScoreRow:
+def _score_row(state: TraceState, view: ScoreView, now: Micros, epoch: int) -> ScoreRow:
     fields: Fields = view.fields
     return ScoreRow(
         project_id=state.project_id,
@@ -140,7 +143,7 @@ def _score_row(state: TraceState, view: ScoreView, now: Micros) -> ScoreRow:
         at=view.at,
         first_seen=state.first_seen,
         updated_at=now,
-        row_version=row_version(state.event_count),
+        row_version=row_version(state.event_count, epoch=epoch),
     )
 
 

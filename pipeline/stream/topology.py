@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.config import Settings
-from pipeline.cost.price import ObservationPricer
 from pipeline.registry import Registry
 from pipeline.store.client import connect
 from pipeline.store.insert import Inserter
@@ -21,6 +20,8 @@ from pipeline.stream.intake import Intake
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.partition import Limits
 from pipeline.stream.pipeline import Pace, Pipeline
+from pipeline.stream.prepare import Preparation
+from pipeline.stream.pricebook import PriceShelf
 from pipeline.stream.rulebook import RuleBook
 from pipeline.stream.stages import Stages, stages_from_environment
 
@@ -33,6 +34,7 @@ class FoldWorker:
     pipeline: Pipeline
     outbox: Outbox
     rules: RuleBook
+    prices: PriceShelf
     stages: Stages
 
 
@@ -42,6 +44,7 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
     store = Inserter(client)
     outbox = Outbox(settings)
     rules = RuleBook(registry)
+    prices = PriceShelf(registry)
     stages = stages_from_environment()
 
     async def commit(batch: Batch) -> None:
@@ -52,9 +55,9 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         for chunk, _ in batch.chunks:
             chunk.ack()
 
-    flush = Flush(store, outbox, commit, ObservationPricer(), rules, stages)
+    flush = Flush(store, outbox, commit, prices, rules, stages)
     archive = Archive(client)
-    intake = Intake(archive.read_back, settings.max_event_bytes, stages)
+    intake = Intake(archive.read_back, settings.max_event_bytes, stages, Preparation(prices.counter))
     limits = Limits(settings.settle_quiet, settings.settle_idle, settings.resident_traces, settings.resident_bytes)
     pace = Pace(
         interval=settings.flush_interval,
@@ -65,7 +68,7 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
     )
     pipeline = Pipeline(archive, intake, flush, limits, pace, stages)
     app = create_app(settings, "fold", settings.events_topic, pipeline)
-    return FoldWorker(app, pipeline, outbox, rules, stages)
+    return FoldWorker(app, pipeline, outbox, rules, prices, stages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,8 @@ async def run_once(records: list[Record], events_per_flush: int, stages: Stages)
 
     partition = Partition(TP, Limits(2.0, 60.0, 10**6, 2**40))
     intake = Intake(read_back, 10**7, stages)
-    flush = Flush(NoStore(times), NoOutbox(), commit, ObservationPricer(), lambda _: [], stages)
+    price = ObservationPricer()
+    flush = Flush(NoStore(times), NoOutbox(), commit, lambda: price, lambda _: [], stages)
     batch = Batch()
     for at in range(0, len(records), CHUNK):
         await intake.take(lambda: batch, partition, Chunk(TP, records[at : at + CHUNK], lambda: None))  # noqa: B023

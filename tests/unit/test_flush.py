@@ -17,7 +17,7 @@ def _flush() -> Flush:
     async def unused(_: Batch) -> None:
         raise AssertionError("collecting commits nothing")
 
-    return Flush(None, None, unused, ObservationPricer(), lambda _: (), Stages(None))  # type: ignore[arg-type]
+    return Flush(None, None, unused, ObservationPricer, lambda _: (), Stages(None))  # type: ignore[arg-type]
 
 
 def _open_trace() -> tuple[Partition, TraceState]:

@@ -15,7 +15,7 @@ PRICE = ObservationPricer()
 
 def priced(year: int = 2024, month: int = 10, **fields: Any) -> Priced:
     at = int(datetime(year, month, 15, tzinfo=UTC).timestamp()) * 1_000_000
-    return PRICE(cast(Fields, fields), Micros(at))
+    return PRICE("p", cast(Fields, fields), Micros(at))
 
 
 RAG_CALL = {"model": "gpt-4o", "usage": {"input": 450, "output": 120}}
@@ -77,7 +77,6 @@ def test_cached_tokens_are_priced_apart() -> None:
 
 def test_an_absurd_count_of_tokens_is_priced_and_does_not_raise() -> None:
     """The store refuses such a row alone; an exception here would stop the worker for ever."""
-    names = ("output", "output_tokens", "completion_tokens", "completionTokens", "outputTokens")
-    call = priced(model="o1-pro", usage=dict.fromkeys(names, 2**63 - 1))
+    call = priced(model="o1-pro", usage={"output": 2**63 - 1, "my_own": 2**63 - 1})
     assert call.total_cost is not None
-    assert call.total_cost > 10**16
+    assert call.total_cost > 10**15
