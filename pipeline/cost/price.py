@@ -26,12 +26,8 @@ class ObservationPricer:
 
     def __init__(self, book: PriceBook | None = None, counter: TokenCounter | None = None) -> None:
         self.book = book or PriceBook()
+        self.epoch = self.book.epoch  # rows that it prices are written under it
         self._counter = counter or TokenCounter()
-
-    @property
-    def epoch(self) -> int:
-        """The number of the book: rows that it prices are written under it."""
-        return self.book.epoch
 
     def __call__(self, project_id: str, fields: Fields, start_time: Micros) -> Priced:
         """Canonical usage and cost of an observation's merged fields. `start_time` selects the dated price."""

@@ -29,9 +29,7 @@ UNPRICED = Priced({}, "none", {}, None, "none", "", "", ())
 class Pricer(Protocol):
     """How the fold asks for prices; pure for a given epoch, so that the same fields always cost the same."""
 
-    @property
-    def epoch(self) -> int:
-        """The number of the price book; a later book has a higher one."""
+    epoch: int  # numbers the price books; rows made under a higher one replace those of a lower one
 
     def __call__(self, project_id: str, fields: Fields, start_time: Micros) -> Priced:
         """Price one observation by its merged fields and its start time, which selects dated prices."""
