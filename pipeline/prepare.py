@@ -6,10 +6,12 @@ Configured by the connections in Settings and by SPANFOLD_INIT_* (or LANGFUSE_IN
 """
 
 import asyncio
+from pathlib import Path
 
 from pipeline.config import Settings
 from pipeline.ingest.server import initial_project
 from pipeline.local.project import ProjectKeys, read_project, write_project
+from pipeline.ops.prices import publish
 from pipeline.ops.topics import TopicState, ensure_topics
 from pipeline.registry import Registry, open_registry
 from pipeline.store.migrate import migrate
@@ -19,6 +21,8 @@ def prepare(settings: Settings) -> ProjectKeys:
     """All three; the keys of the initial project. Blocks, and must not be called from a running loop."""
     migrate(settings)
     asyncio.run(ensure_topics(settings))
+    if settings.prices_file:
+        publish(settings, Path(settings.prices_file), note="at start")
     return prepare_project(settings)
 
 

@@ -11,6 +11,7 @@ Lookups are remembered by project and name. Names come from clients: only so man
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -158,8 +159,6 @@ def _factor(discounts: tuple[Discount, ...], at: Micros) -> Decimal:
 
 
 def _micros(moment: object, otherwise: int) -> int:
-    from datetime import datetime
-
     return round(moment.timestamp() * 1_000_000) if isinstance(moment, datetime) else otherwise
 
 
