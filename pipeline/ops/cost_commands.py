@@ -49,9 +49,7 @@ def unpriced(
 
 
 def reprice(
-    start: Annotated[
-        str, typer.Option("--from", metavar="TIME", help="Calls that start from here on.")
-    ],
+    start: Annotated[str, typer.Option("--from", metavar="TIME", help="Calls that start from here on.")],
     until: Annotated[str, typer.Option("--to", metavar="TIME", help="And before this. [default: now]")] = "",
     model: Annotated[str, typer.Option(help="Traces with a call of this model only.")] = "",
     project: Annotated[str, typer.Option(help="One project only.")] = "",
