@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from genai_prices.data_snapshot import DataSnapshot, get_snapshot
-from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, TieredPrices, TimeOfDateConstraint
+from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, PriceVariant, TieredPrices, TimeOfDateConstraint
 
 from pipeline.cost.names import candidates
 from pipeline.cost.rates import KINDS, Rates, Tiered, Unit, make_rates, make_unit, per_of
@@ -32,10 +32,11 @@ def base_version() -> str:
     return f"{BASE} {version(BASE)}, rules {RULES_VERSION}"
 
 
-class Found(NamedTuple):
-    """A price and how it is called."""
+class Price(NamedTuple):
+    """What a model costs, what the price is called, and the book's name of the model."""
 
     id: str
+    model: str
     rates: Rates
 
 
@@ -46,11 +47,11 @@ class Listed:
     provider: str
     info: ModelInfo
     earlier: tuple[Earlier, ...]
-    only: Found | None
+    only: Price | None
     hourly: bool  # the price depends on the time of day
-    by_day: dict[object, Found] = field(default_factory=dict, compare=False)
+    by_day: dict[object, Price] = field(default_factory=dict, compare=False)
 
-    def at(self, when: Micros, context: Mapping[str, str]) -> Found:
+    def at(self, when: Micros, context: Mapping[str, str]) -> Price:
         """The price at a time for a kind of request; remembered by the day, as prices change at midnight UTC."""
         if self.only is not None:
             return self.only
@@ -64,23 +65,24 @@ class Listed:
             found = self.by_day[key] = self._at(when, context)
         return found
 
-    def _at(self, when: Micros, context: Mapping[str, str]) -> Found:
+    def _at(self, when: Micros, context: Mapping[str, str]) -> Price:
         moment = datetime.fromtimestamp(when / 1_000_000, UTC)
         for price in self.earlier:
             if moment < price.until:
-                return Found(f"supplement:{self._name}#{price.number}", price.rates)
+                return Price(f"supplement:{self._name}#{price.number}", self.info.id, price.rates)
         number, standard = _standard(self.info, moment)
         matching = _variants(self.info, moment, context)
         if not matching:
-            return Found(f"{BASE}:{self._name}#{number}", _compiled(standard))
+            return Price(f"{BASE}:{self._name}#{number}", self.info.id, _compiled(standard))
         merged: dict[str, Any] = {k: v for k, v in standard.__dict__.items() if v is not None}
         overrides: dict[str, Any] = {}
-        for prices in matching:
-            for key, price in prices.__dict__.items():
+        for variant in matching:
+            for key, price in variant.prices.__dict__.items():
                 if price is not None:
                     overrides.setdefault(key, price)
-        what = ",".join(f"{key}={value}" for key, value in sorted(context.items()))
-        return Found(f"{BASE}:{self._name}#{number}?{what}", _rates(merged | overrides))
+        what = sorted({condition for variant in matching for condition in variant.when.items()})
+        name = ",".join(f"{key}={value}" for key, value in what)
+        return Price(f"{BASE}:{self._name}#{number}?{name}", self.info.id, _rates(merged | overrides))
 
     @property
     def _name(self) -> str:
@@ -124,10 +126,10 @@ def _owner(providers: list[Any], info: ModelInfo) -> Any:
     return next(provider for provider in providers if any(info is model for model in provider.models))
 
 
-def _only(provider: str, info: ModelInfo, earlier: tuple[Earlier, ...]) -> Found | None:
+def _only(provider: str, info: ModelInfo, earlier: tuple[Earlier, ...]) -> Price | None:
     if earlier or info.price_variants or not isinstance(info.prices, ModelPrice):
         return None
-    return Found(f"{BASE}:{provider}/{info.id}#0", _rates(info.prices.__dict__))
+    return Price(f"{BASE}:{provider}/{info.id}#0", info.id, _rates(info.prices.__dict__))
 
 
 def _is_hourly(info: ModelInfo) -> bool:
@@ -148,11 +150,11 @@ def _standard(info: ModelInfo, moment: datetime) -> tuple[int, ModelPrice]:
     return 0, prices[0].prices
 
 
-def _variants(info: ModelInfo, moment: datetime, context: Mapping[str, str]) -> list[ModelPrice]:
+def _variants(info: ModelInfo, moment: datetime, context: Mapping[str, str]) -> list[PriceVariant]:
     if not context:
         return []
     return [
-        variant.prices
+        variant
         for variant in info.price_variants or ()
         if (variant.constraint is None or variant.constraint.active(moment))
         and all(context.get(key) == value for key, value in variant.when.items())

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
 
-from pipeline.cost.base import MAX_NAME, BaseBook, Found, Listed
+from pipeline.cost.base import MAX_NAME, BaseBook, Listed, Price
 from pipeline.cost.context import context_of
 from pipeline.cost.document import EMPTY, Discount, Entry, PriceDocument
 from pipeline.cost.own import rates_of
@@ -25,14 +24,6 @@ from pipeline.events.model import Fields, Micros
 KEPT_NAMES = 10_000
 _FIRST, _LAST = -(2**62), 2**62
 _ONE = Decimal(1)
-
-
-class Price(NamedTuple):
-    """What a model costs, what the price is called, and the book's name of the model."""
-
-    id: str
-    model: str
-    rates: Rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +45,9 @@ class _Answer:
     listed: Listed | None
     discounts: tuple[Discount, ...]
     only: Price | None
+
+
+__all__ = ["Price", "PriceBook"]
 
 
 class PriceBook:
@@ -103,7 +97,7 @@ class PriceBook:
         discounts = tuple(
             d for d in self.document.discounts if d.project in (None, project_id) and _matches(d.match, model)
         )
-        only = _price(listed.only, listed) if listed and listed.only and not own and not discounts else None
+        only = listed.only if listed and not own and not discounts else None
         return _Answer(own, listed, discounts, only)
 
     def _own(self, entry: Entry) -> _Own:
@@ -121,12 +115,13 @@ class PriceBook:
             if own.rates is not None:
                 return Price(name, own.entry.id, own.rates)
             if own.listed is not None:
-                found = own.listed.at(at, context)
+                price = own.listed.at(at, context)
                 factor = (_ONE - own.entry.discount) * _factor(answer.discounts, at)
-                return self._discounted(Price(f"{name}={found.id}", own.listed.info.id, found.rates), factor)
+                return self._discounted(price._replace(id=f"{name}={price.id}"), factor)
         if answer.listed is None:
             return None
-        return self._discounted(_price(answer.listed.at(at, context), answer.listed), _factor(answer.discounts, at))
+        price = answer.listed.at(at, context)
+        return self._discounted(price, _factor(answer.discounts, at)) if answer.discounts else price
 
     def _discounted(self, price: Price, factor: Decimal) -> Price:
         if factor == _ONE:
@@ -138,10 +133,6 @@ class PriceBook:
                 self._less.clear()
             kept = self._less[key] = (price.rates, discounted(price.rates, factor))
         return Price(f"{price.id}*{factor.normalize()}", price.model, kept[1])
-
-
-def _price(found: Found, listed: Listed) -> Price:
-    return Price(found.id, listed.info.id, found.rates)
 
 
 def _factor(discounts: tuple[Discount, ...], at: Micros) -> Decimal:

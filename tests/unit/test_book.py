@@ -1,7 +1,9 @@
 """Which price a model has at a time, by whose word, and that clients' names cannot fill the memory."""
 
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -256,3 +258,16 @@ def test_names_that_clients_make_up_are_not_remembered_for_ever(monkeypatch: pyt
     assert len(made._kept) <= 10
     assert not snapshot._provider_misses
     assert not snapshot._lookup_cache
+
+
+def test_the_document_in_the_docs_says_what_the_docs_say() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cost.md").read_text("utf-8")
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    documented = PriceBook(parse_document(text))
+    found = {
+        name: per_million(look(documented, name, at(2027, 3), project), "input")
+        for name, project in (("my-llama-70b", "p"), ("gpt-4o", "acme"), ("prod-eu-chat", "p"), ("gpt-4o", "p"))
+    }
+    assert found == {"my-llama-70b": Decimal("0.4"), "gpt-4o": Decimal("2.375"), "prod-eu-chat": Decimal("2.1375")}
+    assert per_million(look(documented, "gpt-4o", at(2027, 3), "acme"), "input") == 2
+    assert per_million(look(documented, "gpt-4o", at(2028), "acme"), "input") == Decimal("2.1375")  # 2.5 less 5 %, 10 %
