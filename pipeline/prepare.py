@@ -11,7 +11,6 @@ from pathlib import Path
 from pipeline.config import Settings
 from pipeline.ingest.server import initial_project
 from pipeline.local.project import ProjectKeys, read_project, write_project
-from pipeline.ops.prices import publish
 from pipeline.ops.topics import TopicState, ensure_topics
 from pipeline.registry import Registry, open_registry
 from pipeline.store.migrate import migrate
@@ -22,6 +21,8 @@ def prepare(settings: Settings) -> ProjectKeys:
     migrate(settings)
     asyncio.run(ensure_topics(settings))
     if settings.prices_file:
+        from pipeline.ops.prices import publish  # loads the base book, which a start without prices does not need
+
         publish(settings, Path(settings.prices_file), note="at start")
     return prepare_project(settings)
 

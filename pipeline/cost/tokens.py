@@ -1,6 +1,7 @@
 """Tokens of calls whose client gave no usage: counted with the model's own tokenizer, or estimated by a stated rule.
 
-Rule: counted is a call that has ended or has an output, whose model is known, and that has text. A call that failed
+Rule: counted is a call (of type GENERATION or EMBEDDING: a span around it may name its model, too, and must not cost
+the same again) that has ended or has an output, whose model is known, and that has text. A call that failed
 (level ERROR) without an output was not charged and is not counted. Models of OpenAI's families have their tokenizer;
 others are taken to have one token for every 4 bytes of UTF-8 (which is 4 characters of English). The row says
 `usage_source = estimated`, and `usage_rule` says how: `tiktoken:o200k_base` or `bytes/4`.
@@ -24,6 +25,7 @@ from pipeline.events.model import Fields
 MAX_CHARACTERS = 2**20
 KEPT = 50_000  # counts in each of two generations; 16 bytes of hash and a number each
 BYTES_PER_TOKEN = 4
+CALLS = frozenset({"GENERATION", "EMBEDDING"})
 
 # Beginnings of model names (a provider in front is taken off) -> tiktoken's encoding.
 # Source: tiktoken/model.py and OpenAI's model pages; the first that fits counts.
@@ -63,7 +65,7 @@ class TokenCounter:
     def count(self, model: str, fields: Fields) -> Counted | None:
         """Usage of a call by its text; None where the rule says not to count it."""
         output = fields.get("output", "")
-        if not is_finished(fields) or (fields.get("level") == "ERROR" and not output):
+        if not is_call(fields) or not is_finished(fields) or (fields.get("level") == "ERROR" and not output):
             return None
         method = method_of(model)
         text = fields.get("input", "")
@@ -126,6 +128,11 @@ def method_of(model: str) -> str:
 def has_tokenizer(model: str) -> bool:
     """True where counting is work, so that it should be done beforehand."""
     return method_of(model) in _TOKENIZERS
+
+
+def is_call(fields: Fields) -> bool:
+    """Only calls of models are counted, by the type that a create gave, else the one that an update implies."""
+    return (fields.get("type") or fields.get("type_provisional")) in CALLS
 
 
 def is_finished(fields: Fields) -> bool:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pipeline.cost.tokens import Text, TokenCounter, has_tokenizer, is_finished
+from pipeline.cost.tokens import Text, TokenCounter, has_tokenizer, is_call, is_finished
 from pipeline.events.model import Event, Kind
 
 KEPT_BYTES = 16 * 2**20
@@ -51,7 +51,7 @@ class Preparation:
             return []
         if not model and key in self._prompts:
             model = self._prompts[key].model
-        if not model or not has_tokenizer(model):
+        if not model or not has_tokenizer(model) or not is_call(fields):
             return []
         prompt = fields.get("input", "")
         if not is_finished(fields):

@@ -26,7 +26,8 @@ CALLS: dict[str, dict[str, Any]] = {
     "given cost": {"model": "gpt-4o", "cost": {"total": Decimal("0.004")}},
     "unknown model": {"model": "nobody", "usage": {"input": 450, "output": 120}},
     "a span": {"name": "step", "input": "text"},
-    "no usage, remembered text": {"model": "gpt-4o", "input": "a prompt " * 50, "output": "an answer", "end_time": 1},
+    "no usage, remembered text": {"model": "gpt-4o", "input": "a prompt " * 50, "output": "an answer", "end_time": 1,
+                                  "type": "GENERATION"},
 }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ print(json.dumps({name: [len(tiktoken.get_encoding(name).encode(text, disallowed
 
 
 def call(**fields: Any) -> Fields:
-    return cast(Fields, fields)
+    return cast(Fields, {"type": "GENERATION", **fields})
 
 
 def observation(entity: str, **fields: Any) -> Event:
@@ -112,6 +112,8 @@ def test_the_estimate_is_near_the_real_count_on_plain_text(theirs: dict[str, lis
         {"input": "hello", "end_time": 1, "level": "ERROR"},
         {"end_time": 1},
         {"output": ""},
+        {"output": "a wrapper of the call", "type": "SPAN"},
+        {"output": "an update of a span", "type": None, "type_provisional": "SPAN"},
     ],
 )
 def test_what_was_not_charged_or_is_not_over_is_not_counted(fields: dict[str, Any]) -> None:
