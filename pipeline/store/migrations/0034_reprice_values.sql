@@ -18,8 +18,8 @@ CREATE TABLE IF NOT EXISTS {database}.reprice_values {on_cluster}
     subtree_tokens UInt64,
     old_version UInt64,
     new_version UInt64,
-    made_at DateTime('UTC') DEFAULT now('UTC')
+    expires_at DateTime('UTC') DEFAULT now('UTC') + INTERVAL 1 DAY
 )
 ENGINE = {replicated}ReplacingMergeTree
 ORDER BY (run, piece, project_id, trace_id, observation_id)
-TTL made_at + INTERVAL 1 DAY
+TTL expires_at
