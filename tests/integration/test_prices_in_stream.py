@@ -14,7 +14,7 @@ from pipeline.cli import app
 from pipeline.ops.reprice.pieces import Scope
 from pipeline.ops.reprice.run import reprice
 from tests.fixtures.captures import PROJECT, Outgoing, langfuse_record, produce
-from tests.fixtures.views import wait_until_stored
+from tests.fixtures.views import wait_until_settled, wait_until_stored
 from tests.fixtures.worker import Stack
 
 pytestmark = pytest.mark.stack
@@ -67,6 +67,7 @@ def test_books_change_in_the_middle_of_the_stream(stack: Stack, tmp_path: Path) 
     worker = stack.worker()
     produce(stack.settings, calls(0, 200))
     wait_until_stored(stack, 400)
+    wait_until_settled(stack)  # what is still open when a book changes is written under the new one by the worker
     assert stack.client.query("SELECT DISTINCT total_cost FROM traces").result_rows == [(DEAR,)]
 
     publish(stack, tmp_path, CHEAPER)
