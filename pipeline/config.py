@@ -69,9 +69,20 @@ class Settings(BaseSettings):
     pending_events: int = Field(60_000, ge=1, description="Consuming pauses when this many events wait for the store.")
     pending_bytes: int = Field(128 * 2**20, ge=1, description="Or when so many bytes of events wait.")
     poll_records: int = Field(4_000, ge=1, description="Most records handed over by one poll.")
+    first: float = Field(0.4, ge=0, description="Seconds that a trace's first row waits for what comes along with it.")
+    hold: float = Field(
+        1.0, ge=0, description="Seconds that the row of an open observation waits for its end; 0 writes every state."
+    )
+    rest: float = Field(
+        5.0, ge=0, description="Longest wait of rows that follow from others (sums, attributes) in a lively trace."
+    )
     settle_quiet: float = Field(2.0, description="A trace settles this long after its last event, its root ended.")
     settle_idle: float = Field(60.0, description="A trace settles this long after its last event, root or not.")
+    settle_longest: float = Field(
+        86_400.0, gt=0, description="A trace settles this long after it opened, however lively."
+    )
     resident_traces: int = Field(200_000, ge=1, description="Traces kept in memory; settled ones leave first.")
+    open_traces: int = Field(2_000_000, ge=1, description="Open traces, in memory or not; beyond, the oldest settle.")
     resident_bytes: int = Field(160 * 2**20, ge=1, description="Bytes of events kept; memory is about 5 times that.")
 
     # Evaluation

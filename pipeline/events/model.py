@@ -49,6 +49,7 @@ class Fields(TypedDict, total=False):
     tags: list[str]
     public: bool
     start_time: Micros
+    deleted: bool  # a tombstone of a trace or a score: hides what was said of it until then
     # observation events
     parent_observation_id: str
     type: str  # given by a create

@@ -27,7 +27,7 @@ UNPRICED = Priced({}, "none", {}, None, "none", "", "", ())
 
 
 class Pricer(Protocol):
-    """How the fold asks for prices; pure for a given epoch, so that the same fields always cost the same."""
+    """How the fold asks for prices; pure, so that the same fields always cost the same under one epoch."""
 
     epoch: int  # numbers the price books; rows made under a higher one replace those of a lower one
 

@@ -1,237 +1,289 @@
-"""From a trace's state to what its rows say: merged fields, prices, places in the tree, totals.
+"""From a trace's state to what has to be written of it.
 
-`build` prices the observations that events touched since the last call, places all of them anew, and returns those
-whose row would differ from the one written before (plus the trace itself and the touched scores). Its result depends
-on the state's set of events only; which rows are *returned* depends on what was returned before.
+Two kinds of rows can be out of date: those of observations that got events themselves, and those that follow from
+others (sums over the subtree, place, the trace's attributes). What has ended is written at once. What is open may wait
+a moment for its end (`Want.held_until`), and what follows from others waits until all of the trace is asked for
+(`Want.all`): so that an observation is usually written once. Whatever is written says the truth about the whole set of
+events folded so far; waiting only leaves older versions in the table.
+
+How it works: 1 refresh what events touched (merge, price), 2 resolve the tree and the totals, 3 choose, 4 make views.
+Work is O(what changed and the ancestors of it), never O(the trace), but for attributes, which stand on every row.
 """
 
-from collections import Counter
-from decimal import Decimal
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from pipeline.events.flags import Flag
+from pipeline.events.keys import is_trace
 from pipeline.events.model import Fields, Micros
-from pipeline.events.priced import UNPRICED, Priced, Pricer
-from pipeline.fold.hierarchy import Node, Place, Tree, build_tree
-from pipeline.fold.state import ObservationState, TraceState
+from pipeline.events.priced import Pricer
+from pipeline.fold.attributes import Attributes, attributes_of
+from pipeline.fold.observation import Observation, is_open, kind_of
+from pipeline.fold.state import TraceState
+from pipeline.fold.tree import MAX_PATH
+from pipeline.fold.views import Built, ObservationView, ScoreView, TraceView
 
-LEVELS = ("DEBUG", "DEFAULT", "WARNING", "ERROR")
-_RANK = {level: rank for rank, level in enumerate(LEVELS)}
 _WITH_NUMBER = (None, "NUMERIC", "BOOLEAN")  # data types of scores whose value is a number
+_NO_FIELDS = Fields()
 
 
-class Attributes(NamedTuple):
-    """The trace's attributes, as written on every row of the trace."""
+class Want(NamedTuple):
+    """How much has to be written: `all` rows that are out of date, or of open observations those held for long."""
 
-    name: str
-    user_id: str
-    session_id: str
-    tags: tuple[str, ...]
-    release: str
-    version: str
-    environment: str
-    public: bool
+    all: bool = True
+    held_until: Micros = Micros(0)  # those that wait since then or longer, by the partition's clock
 
 
-class ObservationView(NamedTuple):
-    """One observation, ready for its row; times in microseconds."""
-
-    observation_id: str
-    fields: Fields
-    type: str
-    start_time: Micros
-    level: str
-    priced: Priced
-    place: Place
-    flags: tuple[str, ...]
+EVERYTHING = Want()
 
 
-class ScoreView(NamedTuple):
-    """One score; `at` is the event time of its newest opinion."""
-
-    score_id: str
-    fields: Fields
-    at: Micros
-
-
-class TraceView(NamedTuple):
-    """The trace's own row; money in USD, None where no observation's cost is known."""
-
-    fields: Fields
-    attributes: Attributes
-    start_time: Micros
-    end_time: Micros | None
-    latency: Micros | None
-    level: str
-    status: str
-    error_count: int
-    observation_count: int
-    usage: dict[str, int]
-    total_tokens: int
-    cost: dict[str, Decimal]
-    total_cost: Decimal | None
-    root: str
-    ended: bool
-    flags: tuple[str, ...]
-
-
-class Built(NamedTuple):
-    """What changed since the last build."""
-
-    trace: TraceView
-    observations: list[ObservationView]
-    scores: list[ScoreView]
-
-
-def build(state: TraceState, price: Pricer) -> Built:
-    """Bring the state's views up to date and return what has to be written. Clears the marks of what was touched."""
+def build(state: TraceState, price: Pricer, want: Want = EVERYTHING) -> Built:
+    """Bring the state up to date and return what has to be written now; it counts as written from then on."""
     if state.epoch != price.epoch:
-        state.touched.update(state.observations)  # another book: no row may keep the old one's price beside new ones
-        state.epoch = price.epoch
-    for id_ in state.touched:
-        _refresh(state.project_id, state.observations[id_], price)
-    tree = build_tree({id_: _node(observation) for id_, observation in state.observations.items()})
-    trace_fields = state.trace.merged()
-    attributes = _attributes(state, trace_fields, tree)
-    rewrite_all = attributes != state.attributes
-    state.attributes = attributes
-    changed = []
-    for id_, observation in state.observations.items():
-        place = tree.places[id_]
-        if rewrite_all or id_ in state.touched or place != observation.place:
-            observation.place = place
-            changed.append(_observation_view(id_, observation, place))
-    scores = [_score_view(id_, state) for id_ in sorted(state.touched_scores)]
-    state.touched.clear()
-    state.touched_scores.clear()
-    return Built(_trace_view(state, trace_fields, attributes, tree), changed, scores)
-
-
-def start_of(observation: ObservationState) -> Micros:
-    """The start time somebody gave, else the earliest event time (provisional)."""
-    return observation.fields.get("start_time", observation.first_at)
-
-
-def is_open(fields: Fields) -> bool:
-    """True while an observation has not ended; an EVENT is a moment and never open."""
-    return "end_time" not in fields and kind_of(fields) != "EVENT"
-
-
-def kind_of(fields: Fields) -> str:
-    """The type a create gave, else the one an update implies, else SPAN."""
-    return fields.get("type") or fields.get("type_provisional") or "SPAN"
-
-
-def _refresh(project_id: str, observation: ObservationState, price: Pricer) -> None:
-    observation.fields = observation.layers.merged()
-    observation.priced = price(project_id, observation.fields, start_of(observation))
-
-
-def _node(observation: ObservationState) -> Node:
-    priced = observation.priced or UNPRICED
-    parent = observation.fields.get("parent_observation_id", "")
-    return Node(parent, start_of(observation), priced.total_cost, priced.usage.get("total", 0))
-
-
-def _attributes(state: TraceState, own: Fields, tree: Tree) -> Attributes:
-    """Trace events win, then the root observation's word, then any observation's, the newest first."""
-    root = state.observations[tree.root].fields if tree.root else Fields()
-    any_ = state.carried.merged()
-    tags = {*own.get("tags", ()), *any_.get("tags", ())}
-    return Attributes(
-        name=own.get("name") or root.get("trace_name") or any_.get("trace_name") or root.get("name", ""),
-        user_id=own.get("user_id") or root.get("user_id") or any_.get("user_id", ""),
-        session_id=own.get("session_id") or root.get("session_id") or any_.get("session_id", ""),
-        tags=tuple(sorted(tags)),
-        release=own.get("release") or root.get("release") or any_.get("release", ""),
-        version=own.get("version") or root.get("version", ""),
-        environment=own.get("environment") or root.get("environment", "default"),
-        public=own.get("public", root.get("public", any_.get("public", False))),
+        _reprice(state, price)
+    _refresh_touched(state, price)  # 1
+    _resolve(state)  # 2
+    attributes = _attributes(state)
+    due_trace = want.all or state.trace_touched or not state.written
+    chosen = _choose(state, attributes, want)  # 3
+    observations = [_observation_view(state, node) for node in chosen]  # 4
+    _mark_written(state, chosen, attributes)
+    scores, gone_scores = _score_views(state)
+    gone = sorted(id_ for id_ in state.gone if id_ not in state.observations)
+    state.gone.clear()
+    if due_trace:
+        state.written, state.trace_touched = True, False
+    return Built(
+        _trace_view(state) if due_trace and state.has_trace_row else None,
+        attributes,
+        observations,
+        scores,
+        gone,
+        gone_scores,
+        has_ended(state),
+        want.all,
     )
 
 
-def _observation_view(id_: str, observation: ObservationState, place: Place) -> ObservationView:
-    fields, priced = observation.fields, observation.priced or UNPRICED
-    start = start_of(observation)
-    flags = list(priced.flags)
-    if place.orphan:
+def rest(state: TraceState, price: Pricer) -> None:
+    """All rows of the trace are stored as they would be made now (an archived trace was read back)."""
+    _refresh_touched(state, price)
+    _resolve(state)
+    state.attributes = attributes = _attributes(state)
+    state.epoch = price.epoch
+    state.touched_scores.clear()
+    state.gone.clear()
+    state.tree.moved.clear()
+    state.ready = state.trace_touched = state.rewrite = False
+    state.held_since = Micros(0)
+    _mark_written(state, state.observations.values(), attributes)
+    state.written = True
+
+
+def _reprice(state: TraceState, price: Pricer) -> None:
+    """Other price books: everything is priced and written anew."""
+    if state.epoch >= 0:
+        state.touched.update(state.observations)
+        state.rewrite = True
+    state.epoch = price.epoch
+
+
+def _refresh_touched(state: TraceState, price: Pricer) -> None:
+    tree, unwritten = state.tree, state.unwritten
+    for node in state.touched.values():
+        _refresh(state, node, price)
+        unwritten[node] = None
+    state.touched.clear()
+    if state.rewrite:
+        state.rewrite = False
+        unwritten.update(dict.fromkeys(tree.nodes.values()))
+        state.touched_scores.update(state.scores)
+        state.gone.update(state.hidden)
+        state.written = False
+
+
+def _refresh(state: TraceState, node: Observation, price: Pricer) -> None:
+    """Merge and price one observation, and put it where it belongs."""
+    fields = node.fields = node.merged()
+    start = fields.get("start_time", node.first_at)
+    before = (node.start, node.priced, node.model)
+    state.totals.take(node, fields.get("level", "DEFAULT"), is_open(fields), start, fields.get("end_time"))
+    node.priced = priced = price(state.project_id, fields, start)
+    node.model = model = fields.get("model", "")
+    parent_id = fields.get("parent_observation_id", "")
+    tree = state.tree
+    if node.id not in tree.nodes:
+        node.parent_id = parent_id
+        tree.put(node)
+    else:
+        if parent_id != node.parent_id:
+            tree.reparent(node, parent_id)
+        if start != before[0]:
+            tree.started(node)
+    if priced != before[1] or model != before[2]:
+        tree.priced(node)
+
+
+def _resolve(state: TraceState) -> None:
+    tree = state.tree
+    tree.resolve()
+    if tree.recount:
+        recount = state.totals.recount
+        for node in tree.recount:
+            recount(node)
+        tree.recount.clear()
+
+
+def _attributes(state: TraceState) -> Attributes:
+    root = state.tree.root
+    own = state.trace.merged() if state.trace else _NO_FIELDS
+    carried = state.carried.merged() if state.carried else _NO_FIELDS
+    return attributes_of(own, root.content() if root is not None else _NO_FIELDS, carried)
+
+
+def _choose(state: TraceState, attributes: Attributes, want: Want) -> list[Observation]:
+    """The observations whose rows are due, each once, in the order in which they came to notice."""
+    tree, unwritten = state.tree, state.unwritten
+    if want.all:
+        if attributes != state.attributes:
+            state.attributes = attributes
+            unwritten.update((node, None) for node in tree.nodes.values() if node.shown != attributes)
+        if tree.moved:
+            unwritten.update(dict.fromkeys(tree.below(tree.moved)))
+            tree.moved.clear()
+        unwritten.update(tree.changed)
+        state.ready, state.held_since = False, Micros(0)
+        return list(unwritten)
+    until = want.held_until
+    chosen, waiting = [], Micros(0)
+    for node in unwritten:
+        held = node.held_since
+        if node.ended or not held or held <= until:
+            chosen.append(node)
+        elif not waiting or held < waiting:
+            waiting = held
+    state.ready, state.held_since = False, waiting
+    return chosen
+
+
+def _mark_written(state: TraceState, nodes: Iterable[Observation], attributes: Attributes) -> None:
+    """Their rows are on their way, or in the store."""
+    unwritten, changed, root = state.unwritten, state.tree.changed, state.tree.root
+    for node in nodes:
+        unwritten.pop(node, None)
+        changed.pop(node, None)
+        node.held_since = Micros(0)
+        node.shown = attributes
+        if node is not root:
+            node.fields = None  # most are never asked again
+
+
+def _observation_view(state: TraceState, node: Observation) -> ObservationView:
+    fields, priced, tree = node.content(), node.priced, state.tree
+    start, end, depth = node.start, node.end, tree.depth(node)
+    flags: list[str] = list(priced.flags)
+    if node.orphan:
         flags.append(Flag.ORPHAN)
-    if place.cycle_cut:
+    if node.cut:
         flags.append(Flag.CYCLE_CUT)
+    if node.repeats:
+        flags.append(Flag.DUPLICATE_USAGE)
+    if depth >= MAX_PATH:
+        flags.append(Flag.PATH_TRUNCATED)
     if "start_time" not in fields:
         flags.append(Flag.PROVISIONAL_START)
-    if fields.get("end_time", start) < start:
+    if end is not None and end < start:
         flags.append(Flag.NEGATIVE_DURATION)
-    level = fields.get("level", "DEFAULT")
-    return ObservationView(id_, fields, kind_of(fields), start, level, priced, place, tuple(sorted(flags)))
+    if len(flags) > 1:
+        flags.sort()
+    cost, costs, tokens = node.subtree()
+    return ObservationView(
+        node.id,
+        fields,
+        kind_of(fields),
+        start,
+        node.level,
+        priced,
+        depth,
+        tree.path(node),
+        tree.child_count(node),
+        cost if costs else None,
+        tokens,
+        node.orphan,
+        flags,
+    )
 
 
-def _score_view(id_: str, state: TraceState) -> ScoreView:
-    layers = state.scores[id_]
-    fields = layers.merged()
-    if "value" in fields and fields.get("data_type") not in _WITH_NUMBER:
-        fields = fields.copy()  # the number is an older opinion's, the newest gave a string
-        del fields["value"]
-    return ScoreView(id_, fields, layers.latest())
+def _score_views(state: TraceState) -> tuple[list[ScoreView], list[str]]:
+    """Scores to write, and scores to take back."""
+    if not state.touched_scores:
+        return [], []
+    views, gone = [], []
+    for id_ in sorted(state.touched_scores):
+        score = state.scores[id_]
+        if not score:
+            gone.append(id_)
+            continue
+        fields = score.merged()
+        if "value" in fields and fields.get("data_type") not in _WITH_NUMBER:
+            fields = fields.copy()  # the number is an older opinion's, the newest gave a string
+            del fields["value"]
+        views.append(ScoreView(id_, fields, score.latest()))
+    state.touched_scores.clear()
+    return views, gone
 
 
-def _trace_view(state: TraceState, fields: Fields, attributes: Attributes, tree: Tree) -> TraceView:
-    observations = list(state.observations.values())
-    starts = [start_of(o) for o in observations]
-    ends = [o.fields["end_time"] for o in observations if "end_time" in o.fields]
-    levels = [o.fields.get("level", "DEFAULT") for o in observations]
-    errors = levels.count("ERROR")
-    latency = Micros(max(ends) - min(starts)) if ends else None
-    running = any(is_open(o.fields) for o in observations)
-    usage, cost = _totals(observations)
+def _trace_view(state: TraceState) -> TraceView:
+    fields = state.trace.merged() if state.trace else _NO_FIELDS
+    totals, tree = state.totals, state.tree
+    first, last = totals.span(tree.nodes.values())
+    latency = None if first is None or last is None else Micros(last - first)
+    usage, cost = totals.usage(), totals.cost()
+    start = fields.get("start_time", first)
     return TraceView(
         fields=fields,
-        attributes=attributes,
-        start_time=fields.get("start_time", min(starts, default=state.first_at or Micros(0))),
-        end_time=max(ends, default=None),
+        start_time=_first_word(state) if start is None else start,
+        end_time=last,
         latency=latency if latency is None or latency >= 0 else None,
-        level=max(levels, key=_RANK.__getitem__, default="DEFAULT"),
-        status="RUNNING" if running else "ERROR" if errors else "SUCCESS",
-        error_count=errors,
-        observation_count=len(observations),
+        level=totals.level,
+        status="RUNNING" if totals.open else "ERROR" if totals.errors else "SUCCESS",
+        error_count=totals.errors,
+        observation_count=totals.count,
         usage=usage,
         total_tokens=usage.get("total", 0),
         cost=cost,
         total_cost=cost.get("total"),
-        root=tree.root,
-        ended=_has_ended(state, tree, running),
-        flags=_trace_flags(state, tree, latency),
+        root=tree.root.id if tree.root is not None else "",
+        flags=_trace_flags(state, latency),
+        deleted=not (tree.nodes or state.trace or (is_trace(state.trace_id) and any(state.scores.values()))),
     )
 
 
-def _totals(observations: list[ObservationState]) -> tuple[dict[str, int], dict[str, Decimal]]:
-    usage: Counter[str] = Counter()
-    cost: dict[str, Decimal] = {}
-    for observation in observations:
-        priced = observation.priced or UNPRICED
-        usage.update(priced.usage)
-        for key, amount in priced.cost.items():
-            cost[key] = cost[key] + amount if key in cost else amount
-    return dict(sorted(usage.items())), dict(sorted(cost.items()))
+def _first_word(state: TraceState) -> Micros:
+    """The oldest event time of a trace without observations."""
+    return min((each.first_at for each in (state.trace, *state.scores.values()) if each), default=Micros(0))
 
 
-def _has_ended(state: TraceState, tree: Tree, running: bool) -> bool:
+def has_ended(state: TraceState) -> bool:
     """A single root tells by itself; several roots, or none, have ended when nothing is open any more."""
-    if tree.root_count == 1 and not state.stated:
-        return not is_open(state.observations[tree.root].fields)
-    return not running
+    tree = state.tree
+    if len(tree.tops) == 1 and not state.trace and tree.root is not None:
+        return not tree.root.open
+    return not state.totals.open
 
 
-def _trace_flags(state: TraceState, tree: Tree, latency: Micros | None) -> tuple[str, ...]:
-    flags = []
+def _trace_flags(state: TraceState, latency: Micros | None) -> list[str]:
+    flags: list[str] = []
+    if state.expired:
+        flags.append(Flag.ARCHIVE_EXPIRED)
     if state.conflicting:
         flags.append(Flag.CONFLICTING_EVENTS)
     if state.derived:
         flags.append(Flag.DERIVED_TRACE)
-    if not tree.root and not state.stated:
+    if not state.tree.tops and not state.trace:
         flags.append(Flag.MISSING_ROOT)
-    if tree.root_count > 1 and not state.stated:
-        flags.append(Flag.SEVERAL_ROOTS)
     if latency is not None and latency < 0:
         flags.append(Flag.NEGATIVE_DURATION)
-    return tuple(sorted(flags))
+    if len(state.tree.tops) > 1 and not state.trace:
+        flags.append(Flag.SEVERAL_ROOTS)
+    return flags

@@ -6,6 +6,7 @@ case, and the result depends on the set alone. An old field under a newer one ca
 drops it, which bounds an entity's memory by the number of its fields and not of its events.
 """
 
+from array import array
 from bisect import insort
 from itertools import chain
 from typing import Any, cast
@@ -26,21 +27,33 @@ def _stamp(layer: Layer) -> Stamp:
 class Layers:
     """The opinions about one entity. `add` each distinct event once; `merged` at any time."""
 
-    __slots__ = ("_compact_above", "_layers")
+    __slots__ = ("_compact_above", "_dropped", "_layers", "first_at")
 
     def __init__(self) -> None:
         self._layers: list[Layer] = []
         self._compact_above = COMPACT_ABOVE
+        self._dropped: array[int] | None = None  # event times of layers that compaction left nothing of
+        self.first_at = Micros(0)  # the oldest event time, microseconds; 0 before the first event
+
+    def __bool__(self) -> bool:
+        """True once anything was said."""
+        return bool(self._layers)
 
     def add(self, stamp: Stamp, fields: Fields) -> None:
         """Take in what one event said; its place is given by its stamp, not by the call."""
         layers = self._layers
         if "metadata" in fields and (metadata := without_nulls(fields["metadata"])) is not fields["metadata"]:
             fields = {**fields, "metadata": metadata}
-        if not layers or layers[-1][0] < stamp:
+        if not layers:
+            layers.append((stamp, fields))
+            self.first_at = stamp[0]
+            return
+        if layers[-1][0] < stamp:
             layers.append((stamp, fields))
         else:
             insort(layers, (stamp, fields), key=_stamp)
+        if stamp[0] < self.first_at:
+            self.first_at = stamp[0]
         if len(layers) > self._compact_above:
             self._compact()
 
@@ -68,6 +81,13 @@ class Layers:
         """The event time of the newest opinion, microseconds; 0 before the first."""
         return self._layers[-1][0][0] if self._layers else Micros(0)
 
+    def hide(self, until: Micros) -> None:
+        """Forget every opinion whose event time is not after `until`, as a tombstone asks."""
+        self._layers = [layer for layer in self._layers if layer[0][0] > until]
+        dropped = [at for at in self._dropped or () if at > until]
+        self._dropped = array("q", dropped) if dropped else None
+        self.first_at = Micros(min(chain(dropped, (layer[0][0] for layer in self._layers)), default=0))
+
     def _compact(self) -> None:
         """Drop what newer layers hide, and layers that say nothing more; the newest stays, its stamp is asked for."""
         seen: dict[str, Any] = {}
@@ -77,6 +97,9 @@ class Layers:
             _note(seen, live)
             if live or not kept:
                 kept.append((stamp, cast(Fields, live)))
+            else:
+                self._dropped = self._dropped or array("q")
+                self._dropped.append(stamp[0])
         kept.reverse()
         self._layers = kept
         self._compact_above = max(COMPACT_ABOVE, 2 * len(kept))

@@ -25,7 +25,10 @@ def laid(documents: list[Json]) -> Json:
     """The documents laid over each other, the oldest first."""
     target: Json = {}
     for document in documents:
-        lay_over(target, document)
+        if dict in map(type, document.values()):
+            lay_over(target, document)
+        else:
+            target.update(document)  # nothing but leaves: each overrides whatever is below its key
     return target
 
 
@@ -70,7 +73,9 @@ def live_part(older: Json, newer: Json) -> Json:
 
 def _has_null(document: Json) -> bool:
     values = document.values()
-    return None in values or any(isinstance(value, dict) and _has_null(value) for value in values)
+    if None in values:
+        return True
+    return dict in map(type, values) and any(isinstance(value, dict) and _has_null(value) for value in values)
 
 
 def _copied(document: Json) -> Json:

@@ -1,7 +1,8 @@
 """The state of one trace: its distinct events, taken in one by one, in any order.
 
-`TraceState.add` says what an event was: new, a duplicate, or the redelivery of one that is already in (the same event
-at the same offset, after a restart: its rows may not have been written, so it makes the trace due for writing again).
+`TraceState.add` says what an event was: new, a duplicate, or the redelivery of one that the archive gave back (the
+same event at the same offset, after a restart: its rows may not have been written, so all of the trace is due for
+writing again). `restore` takes in what the archive gave back; `build.rest` then says that its rows are stored.
 """
 
 from enum import Enum, auto
@@ -9,12 +10,14 @@ from typing import cast
 
 from pipeline.events.keys import is_trace
 from pipeline.events.model import Event, Fields, Kind, Micros
-from pipeline.events.priced import Priced
-from pipeline.fold.hierarchy import Place
 from pipeline.fold.layers import Layers, Stamp
+from pipeline.fold.observation import Observation
+from pipeline.fold.totals import Totals
+from pipeline.fold.tree import Tree
 
 _CARRIED = frozenset({"trace_name", "user_id", "session_id", "release", "tags", "public"})
 _SCORE, _TRACE = Kind.SCORE, Kind.TRACE  # an enum's members are slow to look up
+NEVER = Micros(-1)
 
 
 class Seen(Enum):
@@ -25,101 +28,213 @@ class Seen(Enum):
     REDELIVERED = auto()
 
 
-class ObservationState:
-    """One observation: its opinions, and what was last made of them."""
-
-    __slots__ = ("fields", "first_at", "layers", "place", "priced")
-
-    def __init__(self, first_at: Micros) -> None:
-        self.layers = Layers()
-        self.first_at = first_at
-        self.fields: Fields = {}  # merged, while the observation is not in `touched`
-        self.priced: Priced | None = None
-        self.place: Place | None = None  # as last written
+_NEW = Seen.NEW
 
 
 class TraceState:
     """All that is known of one trace (or of one group of scores without a trace)."""
 
     __slots__ = (
-        "attributes", "carried", "conflicting", "derived", "epoch", "first_at", "first_seen", "latest_at",
-        "observations", "project_id", "revision", "scores", "seen", "size", "stated", "touched", "touched_scores",
-        "trace", "trace_id",
+        "attributes", "base_count", "carried", "conflicting", "deleted_at", "derived", "epoch", "expired", "first_seen",
+        "gone", "hash", "heard", "held_since", "hidden", "holder", "latest_at", "observations", "project_id", "ready",
+        "restored", "revision", "rewrite", "scores", "seen", "size", "totals", "touched", "touched_scores", "trace",
+        "trace_id", "trace_touched", "tree", "unwritten", "unwritten_scores", "unwritten_since", "written",
     )  # fmt: skip
 
     def __init__(self, project_id: str, trace_id: str, first_seen: Micros) -> None:
         self.project_id = project_id
         self.trace_id = trace_id
         self.first_seen = first_seen
-        self.seen: dict[str, tuple[bytes, int]] = {}  # event id -> (identity, offset); see `_remember`
-        self.trace = Layers()
-        self.carried = Layers()  # trace attributes that observations carry
-        self.stated = False  # a trace event has arrived
-        self.observations: dict[str, ObservationState] = {}
-        self.scores: dict[str, Layers] = {}
-        self.touched: set[str] = set()  # observations whose `fields` are out of date
-        self.touched_scores: set[str] = set()
-        self.attributes: tuple[object, ...] = ()  # trace attributes as last written on the observations
-        self.epoch = 0  # of the price book that the rows were last built with
+        self.hash = 0  # keys.trace_hash, once it was needed
+        # the set of events
+        self.seen: dict[str, bytes] = {}  # event id -> identity; see `_again`
+        self.restored: dict[bytes, int] | None = None  # identity -> offset of the events that came from the archive
+        self.base_count = 0  # events that the archive no longer has, but stored rows were made from
+        self.size = 0  # bytes of the events taken in
         self.conflicting = False
         self.derived = False
+        self.expired = False  # there were such
         self.revision = 0  # distinct events that are no scores: what evaluation results are numbered by
         self.latest_at = Micros(0)  # the newest event time among those
-        self.first_at: Micros | None = None  # the oldest event time of all events
-        self.size = 0  # bytes of the events taken in
+        self.deleted_at = NEVER  # event time of the newest tombstone
+        self.hidden: set[str] = set()  # observations of which it hides something
+        # what they amount to
+        self.trace = Layers()
+        self.carried = Layers()  # trace attributes that observations carry
+        self.tree = Tree()
+        self.observations = self.tree.nodes  # those that were refreshed
+        self.totals = Totals()
+        self.scores: dict[str, Score] = {}
+        self.attributes: tuple[object, ...] = ()  # trace attributes as last written on the observations
+        self.epoch = -1  # of the price books, as last built
+        # what has to be done
+        self.touched: dict[str, Observation] = {}  # with events that were not refreshed yet
+        self.unwritten: dict[Observation, None] = {}  # their own rows are out of date
+        self.unwritten_scores: set[str] = set()
+        self.touched_scores: set[str] = set()
+        self.gone: set[str] = set()  # observations whose rows a tombstone takes back
+        self.trace_touched = False  # a trace event came
+        self.ready = False  # an observation that has ended waits for its row
+        self.held_since = Micros(0)  # since when the first open observation waits for its row; 0: none
+        self.rewrite = False  # all rows are in doubt
+        self.written = False  # a trace row was written
+        # for whoever writes
+        self.unwritten_since = Micros(0)
+        self.heard = Micros(0)  # when its last event came
+        self.holder: object | None = None
 
     @property
     def event_count(self) -> int:
         """Distinct events folded so far."""
-        return len(self.seen)
+        return len(self.seen) + self.base_count
+
+    @property
+    def stated(self) -> bool:
+        """A trace event has arrived."""
+        return bool(self.trace)
 
     @property
     def has_trace_row(self) -> bool:
         """False for groups of scores that belong to a session or a dataset run."""
         return is_trace(self.trace_id) or self.revision > 0
 
-    def add(self, event: Event, identity: bytes, offset: int, size: int) -> Seen:
-        """Fold one event in. `identity` is keys.event_identity, `offset` its place in the trace's partition."""
-        seen = self._remember(event.event_id, identity, offset)
-        if seen is not Seen.NEW:
-            return seen
+    @property
+    def urgent(self) -> bool:
+        """Something came that is written as soon as it can be: the first word, a trace event, a score, a tombstone."""
+        return self.trace_touched or not self.written or bool(self.touched_scores) or bool(self.gone)
+
+    def add(self, event: Event, identity: bytes, offset: int, size: int, now: Micros = NEVER) -> Seen:
+        """Fold one event in. `identity` is keys.event_identity, `offset` its place in the trace's partition.
+
+        `now` is the time of the partition's clock, from which open observations may wait for their row.
+        """
+        event_id, seen = event.event_id, self.seen
+        before = len(seen)
+        known = seen.setdefault(event_id, identity)
+        if len(seen) == before:
+            again = self._again(event_id, known, identity, offset)
+            if again is not _NEW:
+                return again
         self.size += size
-        self.derived |= event.derived_trace
-        self.first_at = event.at if self.first_at is None else min(self.first_at, event.at)
-        stamp = (event.at, event.event_id, identity)
-        if event.kind is _SCORE:
-            self.scores.setdefault(event.entity_id, Layers()).add(stamp, event.fields)
-            self.touched_scores.add(event.entity_id)
-            return seen
+        self.fold(event, identity, now)
+        return _NEW
+
+    def fold(self, event: Event, identity: bytes, now: Micros = NEVER) -> None:
+        """Take in what a distinct event says."""
+        if event.derived_trace:
+            self.derived = True
+        kind, fields, at = event.kind, event.fields, event.at
+        stamp = (at, event.event_id, identity)
+        if kind is _SCORE:
+            self._add_score(event, stamp)
+            return
         self.revision += 1
-        self.latest_at = max(self.latest_at, event.at)
-        if event.kind is _TRACE:
-            self.stated = True
-            self.trace.add(stamp, event.fields)
+        if at > self.latest_at:
+            self.latest_at = at
+        if kind is _TRACE:
+            self._add_trace(fields, stamp)
+        elif at > self.deleted_at:
+            self._add_observation(event.entity_id, fields, stamp, now)
         else:
-            self._add_observation(event, stamp)
+            self.hidden.add(event.entity_id)
+
+    def restore(self, event: Event, identity: bytes, offset: int, size: int) -> Seen:
+        """Fold in an event that the archive gave back, once had at `offset` (-1: of another partition)."""
+        seen = self.add(event, identity, offset, size)
+        if seen is _NEW:
+            if self.restored is None:
+                self.restored = {}
+            self.restored[identity] = offset
         return seen
 
-    def _remember(self, event_id: str, identity: bytes, offset: int) -> Seen:
+    def _again(self, event_id: str, known: bytes, identity: bytes, offset: int) -> Seen:
         """An event's identity is its id and its bytes; a second content under one id is kept under an extended id."""
-        known = self.seen.get(event_id)
-        if known is not None and known[0] != identity:
+        if known != identity:
             self.conflicting = True
-            event_id = f"{event_id}\x00{identity.hex()}"
-            known = self.seen.get(event_id)
-        if known is None:
-            self.seen[event_id] = (identity, offset)
-            return Seen.NEW
-        return Seen.REDELIVERED if known[1] == offset else Seen.DUPLICATE
+            extended = f"{event_id}\x00{identity.hex()}"
+            if extended not in self.seen:
+                self.seen[extended] = identity
+                return _NEW
+        if self.restored is not None and self.restored.get(identity) == offset:
+            self.rewrite = True
+            return Seen.REDELIVERED
+        return Seen.DUPLICATE
 
-    def _add_observation(self, event: Event, stamp: Stamp) -> None:
-        observation = self.observations.get(event.entity_id)
-        if observation is None:
-            observation = self.observations[event.entity_id] = ObservationState(event.at)
-        elif event.at < observation.first_at:
-            observation.first_at = event.at
-        observation.layers.add(stamp, event.fields)
-        self.touched.add(event.entity_id)
-        if not _CARRIED.isdisjoint(event.fields):
-            carried = {name: value for name, value in event.fields.items() if name in _CARRIED}
+    def _add_trace(self, fields: Fields, stamp: Stamp) -> None:
+        self.trace_touched = True
+        if "deleted" not in fields:
+            if stamp[0] > self.deleted_at:
+                self.trace.add(stamp, fields)
+        elif stamp[0] > self.deleted_at:
+            self._hide(stamp[0])
+
+    def _add_observation(self, id_: str, fields: Fields, stamp: Stamp, now: Micros) -> None:
+        node = self.observations.get(id_) or self.touched.get(id_)
+        if node is None:
+            node = Observation(id_)
+        node.add(stamp, fields)
+        node.fields = None
+        self.touched[id_] = node
+        if "end_time" in fields or fields.get("type") == "EVENT":
+            node.ended = True
+        if node.ended:
+            self.ready = True
+        elif not node.held_since:
+            node.held_since = now
+            if not self.held_since:
+                self.held_since = now
+        if not _CARRIED.isdisjoint(fields):
+            carried = {name: value for name, value in fields.items() if name in _CARRIED}
             self.carried.add(stamp, cast(Fields, carried))
+
+    def _add_score(self, event: Event, stamp: Stamp) -> None:
+        id_, fields, at = event.entity_id, event.fields, event.at
+        score = self.scores.get(id_)
+        if score is None:
+            score = self.scores[id_] = Score()
+        self.touched_scores.add(id_)
+        if at <= max(self.deleted_at, score.deleted_at):
+            return
+        if "deleted" in fields:
+            score.deleted_at = at
+            score.hide(at)
+        else:
+            score.add(stamp, fields)
+
+    def _hide(self, until: Micros) -> None:
+        """A tombstone: what was said of the trace until then is no opinion any more."""
+        self.deleted_at = until
+        self.rewrite = True
+        self.trace.hide(until)
+        self.carried.hide(until)
+        for id_, score in self.scores.items():
+            score.hide(until)
+            self.touched_scores.add(id_)
+        for id_, node in {**self.observations, **self.touched}.items():
+            self._hide_observation(id_, node, until)
+
+    def _hide_observation(self, id_: str, node: Observation, until: Micros) -> None:
+        if node.first_at > until:
+            return
+        self.hidden.add(id_)
+        node.hide(until)
+        node.fields = None
+        if node:
+            self.touched[id_] = node
+            return
+        self.touched.pop(id_, None)
+        if id_ in self.observations:
+            self.gone.add(id_)
+            self.tree.drop(node)
+            self.totals.drop(node)
+            self.unwritten.pop(node, None)
+
+
+class Score(Layers):
+    """The opinions about one score, and until when a tombstone hides them."""
+
+    __slots__ = ("deleted_at",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deleted_at = NEVER

@@ -8,11 +8,13 @@ Failure: clickhouse-connect's errors pass through; errors.blame() tells which ar
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from clickhouse_connect.driver.binding import DT64Param
 from clickhouse_connect.driver.client import Client
 
 from pipeline.events.model import Micros
@@ -21,6 +23,7 @@ from pipeline.store.rows import OffsetRangeRow
 QUERIES = Path(__file__).parent / "queries"
 KEYS_PER_QUERY = 500  # ids of 800 characters would make 800 kB of SQL
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BIG_QUERY = {"max_query_size": 4 * 2**20}
 _AS_INTEGERS = {"DateTime64": "int"}
 
@@ -49,10 +52,32 @@ class RawEvent(NamedTuple):
     first_seen: Micros  # the trace's
 
 
-def known_trace_hashes(client: Client, topic: str, partition: int) -> "array[int]":
-    """Hashes (events.keys.trace_hash) of all traces archived from a partition, ascending; 8 bytes each."""
+class StoredTrace(NamedTuple):
+    """What the newest row of a trace tells of itself; `first_seen` in microseconds."""
+
+    project_id: str
+    trace_id: str
+    first_seen: Micros
+    row_version: int
+    settled: bool
+
+
+class StoredRow(NamedTuple):
+    """A row of a trace in one of the views: its columns by name, times in microseconds."""
+
+    kind: str  # trace, observation or score
+    entity_id: str
+    at: Micros  # the start, of a score its event time
+    columns: dict[str, Any]
+
+
+def known_trace_hashes(client: Client, topic: str, partition: int, partitions: int) -> "array[int]":
+    """Hashes (events.keys.trace_hash) of the traces that a partition may have rows or events of, ascending.
+
+    8 bytes each. `partitions` is how many the topic has, 0 where that is not known: then the answer is larger.
+    """
     hashes = array("Q")
-    parameters = {"topic": topic, "partition": partition}
+    parameters = {"topic": topic, "partition": partition, "partitions": partitions}
     with client.query_column_block_stream(_sql("known_trace_hashes"), parameters=parameters) as blocks:
         for block in blocks:
             hashes.extend(block[0])
@@ -64,6 +89,47 @@ def read_back(client: Client, keys: Sequence[TraceKey]) -> Iterator[RawEvent]:
     for start in range(0, len(keys), KEYS_PER_QUERY):
         some = tuple(keys[start : start + KEYS_PER_QUERY])
         yield from _rows(client, "read_back", {"keys": some}, RawEvent)
+
+
+def stored_traces(
+    client: Client, keys: Sequence[TraceKey], first_seen: Mapping[TraceKey, Micros]
+) -> dict[TraceKey, StoredTrace]:
+    """The newest row of each of these traces that has one. `first_seen` where it is known makes it fast."""
+    found: list[StoredTrace] = []
+    known = [key for key in keys if key in first_seen]
+    if known:
+        times = [first_seen[key] for key in known]
+        parameters = {"keys": tuple(known), **_hours(times), "from": _instant(min(times)), "to": _instant(max(times))}
+        found += _rows(client, "stored_traces", parameters, StoredTrace)
+    unknown = [key for key in keys if key not in first_seen]
+    if unknown:
+        parameters = {"keys": tuple(unknown), "ids": tuple(trace_id for _, trace_id in unknown)}
+        found += _rows(client, "stored_traces_anywhere", parameters, StoredTrace)
+    return {(each.project_id, each.trace_id): each for each in found}
+
+
+def stored_rows(client: Client, traces: Sequence[StoredTrace]) -> dict[TraceKey, list[StoredRow]]:
+    """All rows of these traces as the views show them."""
+    keys = tuple((each.project_id, each.trace_id) for each in traces)
+    rows: dict[TraceKey, list[StoredRow]] = {key: [] for key in keys}
+    parameters = {"keys": keys, **_hours([each.first_seen for each in traces])}
+    for query in ("expired_trace", "expired_observations", "expired_scores"):
+        result = client.query(_sql(query), parameters=parameters, settings=_BIG_QUERY, query_formats=_AS_INTEGERS)
+        for columns in result.named_results():
+            row = StoredRow(columns["kind"], columns["entity_id"], columns["at"], dict(columns))
+            rows[columns["project_id"], columns["trace_id"]].append(row)
+    return rows
+
+
+def _hours(times: Iterable[Micros]) -> dict[str, Any]:
+    """The hours of these times, as the tables' keys have them."""
+    hours = {time // 3_600_000_000 * 3_600 for time in times}
+    return {"hours": tuple(datetime.fromtimestamp(hour, UTC) for hour in sorted(hours))}
+
+
+def _instant(time: Micros) -> DT64Param:
+    """A time to the microsecond, as a parameter."""
+    return DT64Param(_EPOCH + timedelta(microseconds=time))
 
 
 def open_traces(client: Client, topic: str, partition: int, limit: int, after: TraceKey = ("", "")) -> list[TraceKey]:

@@ -13,7 +13,7 @@ import structlog
 from yarl import URL
 
 from pipeline.config import Settings
-from pipeline.stream.batch import Chunk
+from pipeline.stream.chunk import Chunk
 from pipeline.stream.intake import to_record
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.transport import ChunkConsumer, ChunkTransport, RebalanceListener

@@ -19,7 +19,7 @@ from pipeline.events.keys import record_key
 from pipeline.events.model import Event
 from pipeline.events.reasons import DecodeError
 from pipeline.stream.app import consumer_of
-from pipeline.stream.batch import Chunk
+from pipeline.stream.chunk import Chunk
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.outbox import Message, Outbox

@@ -1,11 +1,13 @@
-"""From a chunk to folded traces: decode, read back what was evicted, fold, note what became of every record.
+"""From a chunk to folded traces: decode, read back what left memory, fold, note what became of every record.
 
-Nothing here waits for the store but the read-back of cold traces, one query per chunk. A record that cannot be decoded
-becomes a dead letter and its neighbours go on.
+Nothing here waits for the store but records of traces that are perhaps archived and not in memory: they go to the
+partition's cold lane, which reads their traces back, many at a time, while fresh traces go on being folded. The order
+between the two is of no importance (I1); a chunk counts as folded when the last of its records is. A record that
+cannot be decoded becomes a dead letter and its neighbours go on.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -16,55 +18,47 @@ from pipeline.events.model import Event, Kind, Micros, Record
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.fold.state import Seen, TraceState
 from pipeline.store.rows import RawEventRow
-from pipeline.stream.batch import Batch, Chunk, ChunkCount
+from pipeline.stream.batch import Batch
+from pipeline.stream.chunk import Chunk, ChunkCount
 from pipeline.stream.deadletters import DeadLetter
+from pipeline.stream.part import Part
 from pipeline.stream.partition import Partition
-from pipeline.stream.persist import Cancelled
 from pipeline.stream.stages import Stages
 
 log = structlog.get_logger(__name__)
 
-Prepare = Callable[[Iterable[Event]], Awaitable[None]]
-ReadBack = Callable[[Partition, Sequence[tuple[str, str]]], Awaitable[None]]
 Decoded = tuple[Record, list[Event]]
+_SCORE, _DUPLICATE, _NEW = Kind.SCORE, Seen.DUPLICATE, Seen.NEW
+
+
+class Taken(NamedTuple):
+    """A decoded chunk: its events by record, and what could not be decoded."""
+
+    chunk: Chunk
+    became: ChunkCount
+    decoded: list[Decoded]
+    dead: list[DeadLetter]
 
 
 class Intake:
-    """Takes chunks in. `read_back` brings traces from the archive into a partition."""
+    """Takes chunks in: `decode`, then `fold` what is fresh at once and the rest when it was read back."""
 
-    def __init__(
-        self, read_back: ReadBack, max_event_bytes: int, stages: Stages, prepare: Prepare | None = None
-    ) -> None:
-        self._prepare = prepare
-        self._read_back = read_back
+    def __init__(self, max_event_bytes: int, stages: Stages) -> None:
         self._max_event_bytes = max_event_bytes
         self._stages = stages
 
-    async def take(self, batch: Callable[[], Batch], partition: Partition, chunk: Chunk) -> None:
-        """Fold a whole chunk into the batch that is current after the read-back. Raises Cancelled, nothing folded."""
-        count = ChunkCount()
+    def decode(self, chunk: Chunk) -> Taken:
+        """The chunk's events."""
         with self._stages.stage("decode"):
-            decoded, dead = self._decode(chunk.records, count)
-        if self._prepare is not None:
-            await self._prepare([event for _, events in decoded for event in events])
-        partition.pinned = {record.key or b"" for record, _ in decoded}
-        try:
-            if cold := _cold(partition, decoded):
-                await self._read_back(partition, cold)
-        finally:
-            partition.pinned = set()
-        if partition.revoked:
-            raise Cancelled
-        target = batch()
-        target.dead.extend(dead)
-        with self._stages.stage("fold"):
-            for key in self._fold(target, partition, decoded, count):
-                partition.touched(key)
-        target.chunks.append((chunk, count))
-        target.events += count.events
-        target.bytes += sum(len(record.value or b"") for record in chunk.records)
+            decoded, dead = self._decode(chunk.records)
+        return Taken(chunk, ChunkCount(rejected=len(dead)), decoded, dead)
 
-    def _decode(self, records: list[Record], count: ChunkCount) -> tuple[list[Decoded], list[DeadLetter]]:
+    def fold(self, batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> None:
+        """Fold decoded records; the traces they change hold this batch's part of the partition."""
+        with self._stages.stage("fold"):
+            _fold(batch, partition, decoded, count)
+
+    def _decode(self, records: list[Record]) -> tuple[list[Decoded], list[DeadLetter]]:
         decoded: list[Decoded] = []
         dead: list[DeadLetter] = []
         for record in records:
@@ -75,68 +69,113 @@ class Intake:
             except Exception as error:  # a decoder's own mistake must not stop the partition for ever
                 log.exception("decoder_failed", topic=record.topic, partition=record.partition, offset=record.offset)
                 dead.append(DeadLetter(record, Reason.DECODER_FAILED, repr(error), "decode"))
-        count.rejected = len(dead)
         return decoded, dead
 
-    def _fold(self, batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> Iterable[bytes]:
-        """Fold a chunk's events; the keys of the traces that are open now, in order of their first event."""
-        touched: dict[bytes, None] = {}
-        for record, events in decoded:
-            key, value = record.key or b"", record.value or b""
-            for position, event in enumerate(events):
-                state = partition.traces.get(key)
-                if state is None:
-                    state = partition.create(key, event.project_id, event.trace_id, record.timestamp)
-                identity = event_identity(event.event_id, value)
-                size = len(value) if position == 0 else 0
-                seen = state.add(event, identity, record.offset, size)
-                if seen is Seen.DUPLICATE:
-                    count.duplicate += 1
-                    continue
-                count.new += 1
-                batch.dirty[key] = (partition, state)
-                if event.kind is not Kind.SCORE or not partition.is_settled(key):
-                    touched[key] = None  # a score alone does not open a settled trace again
-                if seen is Seen.NEW:
-                    partition.size += size
-                    batch.archive.append(_archived(state, record, position, event, identity))
-        count.events = count.new + count.duplicate
-        return touched
 
-
-def _cold(partition: Partition, decoded: list[Decoded]) -> list[tuple[str, str]]:
-    """Traces of these events that are not in memory and perhaps in the archive."""
-    cold: dict[tuple[str, str], None] = {}
+def names_of(partition: Partition, decoded: Iterable[Decoded]) -> list[tuple[str, str]]:
+    """(project, trace) of the records whose traces are not in memory, each once."""
+    names: dict[tuple[str, str], None] = {}
     for record, events in decoded:
-        if record.key not in partition.traces and events:
-            name = (events[0].project_id, events[0].trace_id)
-            if name not in cold and partition.perhaps_archived(*name):
-                cold[name] = None
-    return list(cold)
+        if record.key not in partition.traces:
+            names[events[0].project_id, events[0].trace_id] = None
+    return list(names)
 
 
-def _archived(state: TraceState, record: Record, position: int, event: Event, identity: bytes) -> RawEventRow:
-    named = dict(reversed(record.headers))  # of a name that comes twice the first counts
-    received = named.get(headers.RECEIVED_AT) or b""
-    return RawEventRow(
-        project_id=event.project_id,
-        trace_id=event.trace_id,
-        trace_hash=trace_hash(event.project_id, event.trace_id),
-        event_id=event.event_id,
-        identity=identity,
-        kind=event.kind.value,
-        entity_id=event.entity_id,
-        content_type=(named.get(headers.CONTENT_TYPE) or b"").decode(errors="replace"),
-        value=record.value or b"",
-        receiver=(named.get(headers.RECEIVER) or b"kafka").decode(errors="replace"),
-        received_at=int(received) if received.isdigit() and len(received) < 17 else record.timestamp,
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        position=position,
-        timestamp=record.timestamp,
-        first_seen=state.first_seen,
+def split(partition: Partition, decoded: Iterable[Decoded]) -> tuple[list[Decoded], list[Decoded]]:
+    """(fresh, cold): what can be folded now, and what is of traces that have to be read back first."""
+    fresh: list[Decoded] = []
+    cold: list[Decoded] = []
+    for each in decoded:
+        (cold if _is_cold(partition, each) else fresh).append(each)
+    return fresh, cold
+
+
+def _is_cold(partition: Partition, decoded: Decoded) -> bool:
+    record, events = decoded
+    return (
+        record.key not in partition.traces
+        and bool(events)
+        and partition.perhaps_archived(events[0].project_id, events[0].trace_id)
     )
+
+
+def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> None:
+    now, part, traces = partition.clock(), batch.part(partition), partition.traces
+    archive = batch.archive
+    touched: dict[bytes, bool] = {}  # trace -> got more than scores, in order of their first event
+    new = duplicate = 0
+    for record, events in decoded:
+        key, value = record.key or b"", record.value or b""
+        size = len(value)
+        for position, event in enumerate(events):
+            state = traces.get(key)
+            if state is None:
+                state = partition.create(key, event.project_id, event.trace_id, record.timestamp)
+            identity = event_identity(event.event_id, value)
+            seen = state.add(event, identity, record.offset, size, now)
+            if seen is _DUPLICATE:
+                duplicate += 1
+                continue
+            new += 1
+            if event.kind is not _SCORE:
+                touched[key] = True
+            elif key not in touched:
+                touched[key] = False
+            if seen is _NEW:
+                partition.size += size
+                archive.append(_archived(state, record, position, event, identity, value))
+                size = 0
+    _touch(partition, part, touched, now)
+    count.new += new
+    count.duplicate += duplicate
+    batch.events += new + duplicate
+
+
+def _touch(partition: Partition, part: Part, touched: dict[bytes, bool], now: Micros) -> None:
+    for key, opens in touched.items():
+        partition.changed(key, partition.traces[key], part, now)
+        if opens or not partition.is_settled(key):
+            partition.touched(key, now)  # a score alone does not open a settled trace again
+
+
+def _archived(
+    state: TraceState, record: Record, position: int, event: Event, identity: bytes, value: bytes
+) -> RawEventRow:
+    if not state.hash:
+        state.hash = trace_hash(event.project_id, event.trace_id)
+    content_type, receiver, received_at = _told(record)
+    return RawEventRow(
+        event.project_id,
+        event.trace_id,
+        state.hash,
+        event.event_id,
+        identity,
+        event.kind.value,
+        event.entity_id,
+        content_type,
+        value,
+        receiver,
+        received_at or record.timestamp,
+        record.topic,
+        record.partition,
+        record.offset,
+        position,
+        record.timestamp,
+        state.first_seen,
+    )
+
+
+def _told(record: Record) -> tuple[str, str, int]:
+    """Content type, receiver and time of reception (0: not told) by the headers; of two of a name the first counts."""
+    content_type, receiver, received_at = "", "kafka", 0
+    for name, content in reversed(record.headers):
+        if name == headers.CONTENT_TYPE:
+            content_type = content.decode(errors="replace")
+        elif name == headers.RECEIVER:
+            receiver = content.decode(errors="replace")
+        elif name == headers.RECEIVED_AT:
+            received_at = int(content) if content.isdigit() and len(content) < 17 else 0
+    return content_type, receiver, received_at
 
 
 def to_record(raw: Any, topic: str) -> Record:

@@ -1,44 +1,68 @@
 """One assigned partition: the traces of it that are in memory, and what else is known of it.
 
 It lives from assignment to revocation. All of it can be made again from the archive, so it is simply dropped.
+
+A trace is in one of three states here. In memory (`traces`, in the order of their last event), settled or not. Asleep:
+open, but evicted; only its key waits in the settle queue, and it is read back when it is time to settle. Or away:
+settled and evicted; the filter of known traces remembers that the archive may have it.
 """
 
 import asyncio
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from pipeline.events.keys import trace_hash
+from pipeline.events.keys import record_key, trace_hash
 from pipeline.events.model import Micros
 from pipeline.fold.state import TraceState
 from pipeline.stream.known import KnownTraces
 from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.part import Part, Parts
 from pipeline.stream.settle import SettleQueue
+
+SECOND = 1_000_000
+WAKE_AT_ONCE = 2_000  # sleeping traces that are called for at a time
+
+Clock = Callable[[], Micros]
+
+
+def monotonic() -> Micros:
+    """Microseconds of a clock that never goes back."""
+    return Micros(time.monotonic_ns() // 1000)
 
 
 class Limits(NamedTuple):
-    """When a partition's traces settle (seconds of silence) and how much of them stays in memory."""
+    """When a partition's traces settle (seconds) and how much of them stays in memory."""
 
-    quiet: float
-    idle: float
-    traces: int
-    bytes: int
+    quiet: float  # settle this long after the last event, once ended
+    idle: float  # or this long, ended or not
+    longest: float  # or this long after the first event since it was opened, however lively
+    traces: int  # in memory
+    bytes: int  # of events in memory
+    open: int  # open traces, asleep or in memory
 
 
 class Partition:
     """State of one partition; keys are Kafka record keys (PROJECT/TRACE)."""
 
-    def __init__(self, tp: TopicPartition, limits: Limits) -> None:
+    def __init__(self, tp: TopicPartition, limits: Limits, clock: Clock = monotonic) -> None:
         self.tp = tp
         self.limits = limits
+        self.clock = clock
         self.traces: dict[bytes, TraceState] = {}
+        self.unwritten: dict[bytes, TraceState] = {}  # traces with rows that are out of date in the store
+        self.parts = Parts()
         self.known = KnownTraces()
-        self.open = SettleQueue[bytes](limits.quiet, limits.idle)
+        self.open = SettleQueue[bytes](Micros(int(limits.quiet * SECOND)), Micros(int(limits.idle * SECOND)))
+        self.opened: dict[bytes, Micros] = {}  # when the open traces in memory were opened, oldest first
         self.settled: dict[bytes, None] = {}  # in memory and settled, oldest first: the first to leave
+        self.sleeping: dict[bytes, int] = {}  # open, but evicted: key -> length of the project's id in it
+        self.woken: dict[bytes, None] = {}  # read back to settle
+        self._called: list[tuple[str, str]] = []
         self.size = 0  # bytes of the events in memory
         self.ready = asyncio.Event()
         self.revoked = False
-        self.pinned: set[bytes] = set()  # traces of the chunk that is being taken in: they must not leave meanwhile
+        self.pinned: set[bytes] = set()  # traces that are being read back for events that wait: they must not leave
 
     def is_revoked(self) -> bool:
         """True once the partition is somebody else's."""
@@ -53,49 +77,116 @@ class Partition:
         """True where ClickHouse may hold events of a trace that is not in memory."""
         return trace_hash(project_id, trace_id) in self.known
 
-    def touched(self, key: bytes) -> None:
+    def changed(self, key: bytes, state: TraceState, part: Part, now: Micros) -> None:
+        """Rows of the trace are out of date: it holds the part in which that began."""
+        state.heard = now
+        if key not in self.unwritten:
+            self.unwritten[key] = state
+            state.unwritten_since = now
+            state.holder = part
+            part.holders += 1
+
+    def written(self, key: bytes, state: TraceState) -> Part | None:
+        """All rows of the trace are on their way; the part that it held."""
+        if self.unwritten.pop(key, None) is None:
+            return None
+        part, state.holder = state.holder, None
+        return part if isinstance(part, Part) else None
+
+    def touched(self, key: bytes, now: Micros) -> None:
         """The trace got an event that is no score: it is open, its wait for settling starts anew."""
         self.settled.pop(key, None)
-        self.open.heard(key, time.monotonic())
+        self.sleeping.pop(key, None)
+        self.open.heard(key, now)
+        self.opened.setdefault(key, now)
+        self.traces[key] = self.traces.pop(key)  # to the end: heard of last
 
     def settle(self, key: bytes) -> None:
         """The trace is settled until the next event."""
         self.open.forget(key)
+        self.opened.pop(key, None)
         self.settled[key] = None
 
     def is_settled(self, key: bytes) -> bool:
         """True between settling and the next event."""
         return key in self.settled
 
-    def due(self, now: float) -> Iterator[tuple[bytes, bool]]:
-        """(key, settles for certain) of traces whose time has come; with False it settles only if it has ended.
+    def due(self, now: Micros) -> Iterator[tuple[bytes, bool]]:
+        """(key, settles for certain) of traces in memory whose time has come; with False only if it has ended.
 
-        Where open traces alone exceed the limits, the ones silent longest settle early, so that they may leave memory.
+        Where open traces exceed their limit, those silent longest settle early.
         """
-        yield from ((key, False) for key in self.open.quiet(now))
-        yield from ((key, True) for key in self.open.idle(now))
-        excess = len(self.open) - self.limits.traces
-        if self.size > self.limits.bytes and not self.settled:
-            excess = max(excess, len(self.open) // 8, 1)
-        yield from ((key, True) for key in self.open.oldest(excess))
+        for key in self.open.quiet(now):
+            if key in self.traces:
+                yield key, False
+        for key in list(self.woken):
+            if key in self.traces:
+                yield key, True
+            del self.woken[key]
+        for key in self.open.idle(now):
+            yield from self._certain(key)
+        for key in self.open.oldest(len(self.open) - self.limits.open):
+            yield from self._certain(key)
+        since = now - self.limits.longest * SECOND
+        for key, opened in self.opened.items():
+            if opened > since:
+                break
+            yield key, True
 
-    def evict(self, busy: Container[bytes]) -> int:
-        """Forget settled traces, oldest first, until the limits hold; from then on the archive answers for them.
+    def asleep(self) -> list[tuple[str, str]]:
+        """Hand over (project, trace) of sleeping traces that must be read back to settle, some at a time."""
+        names = self._called[:WAKE_AT_ONCE]
+        del self._called[:WAKE_AT_ONCE]
+        return names
 
-        `busy` traces have rows that are not durable yet and stay. Returns how many left.
+    def wake(self, names: Iterable[tuple[str, str]]) -> None:
+        """These were read back: they settle now. One that is not there has nothing in the store and is forgotten."""
+        for project_id, trace_id in names:
+            key = record_key(project_id, trace_id)
+            if key in self.traces and key not in self.settled:
+                self.woken[key] = None
+
+    def evict(self) -> int:
+        """Let traces go until the limits hold: settled ones first, then the open ones heard of longest ago.
+
+        Traces with rows that are not durable stay. Returns how many left; the archive answers for them from now on.
         """
-        leaving = []
         size, count = self.size, len(self.traces)
-        for key in self.settled:
+        if size <= self.limits.bytes and count <= self.limits.traces:
+            return 0
+        leaving = []
+        for key in self._candidates():
             if size <= self.limits.bytes and count <= self.limits.traces:
                 break
-            if key not in busy and key not in self.pinned:
-                leaving.append(key)
-                size -= self.traces[key].size
-                count -= 1
+            leaving.append(key)
+            size -= self.traces[key].size
+            count -= 1
         for key in leaving:
             state = self.traces.pop(key)
-            del self.settled[key]
+            if self.settled.pop(key, key) is key:
+                self.fall_asleep(key, state.project_id)
+            self.opened.pop(key, None)
             self.size -= state.size
             self.known.add(trace_hash(state.project_id, state.trace_id))
         return len(leaving)
+
+    def fall_asleep(self, key: bytes, project_id: str) -> None:
+        """An open trace is not in memory; it settles when it was idle, unless it is heard of again."""
+        self.sleeping[key] = len(project_id.encode())
+        self.open.recovered(key, self.clock())
+
+    def _candidates(self) -> Iterator[bytes]:
+        """Traces that may leave memory, the first to leave first."""
+        for key in self.settled:
+            if key not in self.unwritten and key not in self.pinned:
+                yield key
+        for key in self.traces:
+            if key not in self.settled and key not in self.unwritten and key not in self.pinned:
+                yield key
+
+    def _certain(self, key: bytes) -> Iterator[tuple[bytes, bool]]:
+        """It settles now; one that sleeps is called first."""
+        if key in self.traces:
+            yield key, True
+        elif (length := self.sleeping.pop(key, None)) is not None:
+            self._called.append((key[:length].decode(), key[length + 1 :].decode()))

@@ -6,22 +6,28 @@ committed, the rest is dropped uncommitted and comes again to the next owner.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
 from pipeline.stream.archive import Archive
-from pipeline.stream.batch import Batch, Chunk
-from pipeline.stream.flush import Flush
-from pipeline.stream.intake import Intake
+from pipeline.stream.batch import Batch
+from pipeline.stream.chunk import Chunk
+from pipeline.stream.collect import Collector
+from pipeline.stream.flush import Durable, Flush
+from pipeline.stream.intake import Decoded, Intake, split
+from pipeline.stream.lane import ColdLane
 from pipeline.stream.offsets import TopicPartition
-from pipeline.stream.partition import Limits, Partition
+from pipeline.stream.partition import Clock, Limits, Partition, monotonic
 from pipeline.stream.persist import Cancelled
 from pipeline.stream.stages import Stages
 
 log = structlog.get_logger(__name__)
+
+Prepare = Callable[[Sequence[Decoded]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,57 +45,85 @@ class Pipeline:
     """Owns the assigned partitions and the batch that is being filled. Runs on one event loop."""
 
     def __init__(
-        self, archive: Archive, intake: Intake, flush: Flush, limits: Limits, pace: Pace, stages: Stages
+        self,
+        archive: Archive,
+        intake: Intake,
+        collector: Collector,
+        flush: Flush,
+        limits: Limits,
+        pace: Pace,
+        stages: Stages,
+        clock: Clock = monotonic,
+        prepare: Prepare | None = None,
     ) -> None:
-        self._archive, self._intake, self._flush = archive, intake, flush
-        self._limits, self._pace, self._stages = limits, pace, stages
+        self._prepare = prepare
+        self._archive, self._intake, self._collector, self._flush = archive, intake, collector, flush
+        self._limits, self._pace, self._stages, self._clock = limits, pace, stages, clock
         self.partitions: dict[TopicPartition, Partition] = {}
         self.batch = Batch()
+        self._lanes: dict[Partition, ColdLane] = {}
         self._writing: asyncio.Task[None] | None = None
-        self._opening: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
+        self._failed = asyncio.get_running_loop().create_future()
         self._full = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self.assigned = asyncio.Event()
 
     async def take(self, chunk: Chunk) -> None:
-        """Fold a chunk in; returns when it is in the batch, not when it is durable."""
+        """Fold a chunk in; returns when it is in the batch or in the cold lane, not when it is durable."""
         partition = self.partitions.get(chunk.tp)
         if partition is None:
             chunk.ack()  # not ours any more
             return
         await partition.ready.wait()
         await self._room.wait()
-        try:
-            await self._intake.take(lambda: self.batch, partition, chunk)
-        except Cancelled:
+        taken = self._intake.decode(chunk)
+        if self._prepare is not None:
+            await self._prepare(taken.decoded)
+        lane = self._lanes.get(partition)
+        if lane is not None:
+            await lane.room()
+        if partition.revoked or lane is None:
             chunk.ack()  # the next owner gets these records again
             return
-        pace, batch = self._pace, self.batch
-        if batch.events >= pace.flush_events or batch.bytes >= pace.pending_bytes // 2:
-            self._full.set()
-        if batch.events >= pace.pending_events or batch.bytes >= pace.pending_bytes:
-            self._room.clear()
+        batch = self.batch
+        batch.dead += taken.dead
+        batch.bytes += sum(len(record.value or b"") for record in chunk.records)
+        fresh, cold = split(partition, taken.decoded)
+        self._intake.fold(batch, partition, fresh, taken.became)
+        if cold:
+            lane.put(taken._replace(decoded=cold))
+        else:
+            batch.add(partition, chunk, taken.became)
+        self._mind_the_size(batch)
 
     async def run(self) -> None:
-        """Flush for ever: after the interval, or as soon as a batch is full."""
+        """Flush for ever: after the interval, or as soon as a batch is full. Raises what a background task raised."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pace.interval):
                     await self._full.wait()
+            if self._failed.done():
+                self._failed.result()
             await self.flush()
 
-    async def flush(self) -> None:
-        """Write what waits now, after what is being written already. Raises what the writing raised: a bug."""
+    async def flush(self, *, everything: bool = False) -> None:
+        """Write what is due now, after what is being written already. Raises what the writing raised: a bug.
+
+        With `everything` no row may wait any longer.
+        """
         while self._writing is not None:
             await asyncio.wait([self._writing])
         batch, self.batch = self.batch, Batch()
         self._full.clear()
         self._room.set()
-        rows = self._flush.collect(batch, self._ready())
-        if not batch:
+        partitions = self._ready()
+        collected = self._collector.collect(batch, partitions, everything=everything)
+        self._call_sleepers(partitions)
+        if not batch and not collected.released and not any(collected.rows):
             return
-        writing = self._writing = asyncio.create_task(self._flush.write(batch, rows))
+        writing = self._writing = asyncio.create_task(self._flush.write(batch, collected, self._done))
         writing.add_done_callback(self._written)
         await asyncio.wait([writing])
         if writing.cancelled():
@@ -97,27 +131,67 @@ class Pipeline:
         writing.result()
         self._stages.flushed()
         for partition in self._ready():
-            partition.evict(self.batch.dirty)
+            partition.evict()
+
+    def _done(self) -> Durable:
+        """Chunks all of whose rows are durable."""
+        parts = [part for partition in self.partitions.values() for part in partition.parts.done()]
+        return [entry for part in parts for entry in part.chunks]
 
     def _written(self, _: object) -> None:
         self._writing = None
 
+    def _call_sleepers(self, partitions: Sequence[Partition]) -> None:
+        """Have those traces read back that must settle and are not in memory."""
+        for partition in partitions:
+            if names := partition.asleep():
+                self._lanes[partition].call(names)
+
+    def _mind_the_size(self, batch: Batch) -> None:
+        pace = self._pace
+        if batch.events >= pace.flush_events or batch.bytes >= pace.pending_bytes // 2:
+            self._full.set()
+        if batch.events >= pace.pending_events or batch.bytes >= pace.pending_bytes:
+            self._room.clear()
+
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:
         """Open each new partition in the background; its chunks wait for it."""
+        share = max(len(partitions), 1)
+        limits = self._limits._replace(
+            traces=max(self._limits.traces // share, 1),
+            bytes=self._limits.bytes // share,
+            open=max(self._limits.open // share, 1),
+        )
         for tp in partitions - self.partitions.keys():
-            share = max(len(partitions), 1)
-            limits = self._limits._replace(traces=self._limits.traces // share, bytes=self._limits.bytes // share)
-            partition = self.partitions[tp] = Partition(tp, limits)
-            task = asyncio.create_task(self._open(partition))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            partition = self.partitions[tp] = Partition(tp, limits, self._clock)
+            lane = self._lanes[partition] = ColdLane(
+                partition,
+                self._intake,
+                self._archive.read_back,
+                lambda: self.batch,
+                self._pace.pending_bytes // (2 * share),
+            )
+            self._start(self._archive.open(partition))
+            self._start(lane.run())
         if not self.assigned.is_set():
             self._stages.ready()
         self.assigned.set()
 
-    async def _open(self, partition: Partition) -> None:
-        with suppress(Cancelled):
-            await self._archive.open(partition)
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Work on a partition, until it is done or the partition is revoked. A failure is a bug and ends `run`."""
+
+        async def until_revoked() -> None:
+            try:
+                await work
+            except Cancelled:
+                return
+            except Exception as error:
+                if not self._failed.done():
+                    self._failed.set_exception(error)
+
+        task = asyncio.create_task(until_revoked())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def partitions_revoked(self, partitions: set[TopicPartition]) -> None:
         """1 flush and commit within the deadline, 2 stop what is still being written, 3 forget the partitions.
@@ -126,35 +200,32 @@ class Pipeline:
         """
         try:
             async with asyncio.timeout(self._pace.revoke_deadline):
-                await self.flush()
+                await self.flush(everything=True)
         except TimeoutError:
             log.warning("revoked_before_flushed", partitions=sorted(tp.partition for tp in partitions))
         if self._writing is not None:
             self._writing.cancel()
-        for tp in partitions:
-            partition = self.partitions.pop(tp, None)
-            if partition is not None:
-                partition.revoked = True
-                partition.ready.set()
-        self._drop(partitions)
+        gone = [partition for tp in partitions if (partition := self.partitions.pop(tp, None)) is not None]
+        for partition in gone:
+            partition.revoked = True
+            partition.ready.set()
+        self._drop(gone)
 
     async def close(self) -> None:
-        """Stop opening partitions; everything else is the caller's."""
-        for task in self._opening:
+        """Stop what runs in the background; everything else is the caller's."""
+        for task in self._background:
             task.cancel()
 
-    def _drop(self, partitions: set[TopicPartition]) -> None:
+    def _drop(self, gone: Sequence[Partition]) -> None:
         """Leave out of the batch what belongs to partitions that are gone."""
-        batch = self.batch
-        for chunk, _ in batch.chunks:
-            if chunk.tp in partitions:
+        batch, numbers = self.batch, {partition.tp.partition for partition in gone}
+        for partition in gone:
+            batch.parts.pop(partition, None)
+            lane = self._lanes.pop(partition)
+            for chunk in partition.parts.chunks() + lane.close():
                 chunk.ack()
-        gone = {tp.partition for tp in partitions}
-        batch.chunks = [(chunk, count) for chunk, count in batch.chunks if chunk.tp not in partitions]
-        batch.dirty = {key: entry for key, entry in batch.dirty.items() if not entry[0].revoked}
-        batch.archive = [row for row in batch.archive if row.partition not in gone]
-        batch.dead = [letter for letter in batch.dead if letter.record.partition not in gone]
-        batch.events = sum(count.events for _, count in batch.chunks)
+        batch.archive = [row for row in batch.archive if row.partition not in numbers]
+        batch.dead = [letter for letter in batch.dead if letter.record.partition not in numbers]
         self._room.set()
 
     def _ready(self) -> Sequence[Partition]:

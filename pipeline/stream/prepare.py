@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from pipeline.cost.tokens import Text, TokenCounter, has_tokenizer, is_call, is_finished
-from pipeline.events.model import Event, Kind
+from pipeline.events.model import Event, Kind, Record
 
 KEPT_BYTES = 16 * 2**20
 LONGEST_KEPT = 256 * 1024  # characters of one prompt
@@ -26,16 +26,22 @@ class _Prompt(NamedTuple):
 
 
 class Preparation:
-    """Call it with a chunk's events; returns when what they need is counted."""
+    """Call it with what a chunk was decoded to; returns when what they need is counted."""
 
     def __init__(self, counter: TokenCounter) -> None:
         self._counter = counter
         self._prompts: OrderedDict[_Key, _Prompt] = OrderedDict()
         self._kept = 0
 
-    async def __call__(self, events: Iterable[Event]) -> None:
+    async def __call__(self, decoded: Iterable[tuple[Record, Iterable[Event]]]) -> None:
         """Count in a thread; at once, without one, where there is nothing to count, which is the common case."""
-        texts = [text for event in events if event.kind is _OBSERVATION for text in self._texts(event)]
+        texts = [
+            text
+            for _, events in decoded
+            for event in events
+            if event.kind is _OBSERVATION
+            for text in self._texts(event)
+        ]
         if texts:
             await asyncio.to_thread(self._counter.warm, texts)
 

@@ -4,6 +4,7 @@ topic events ─► chunks ─► intake (decode, read back, fold) ─► flush 
                                                                  └─► dead letters, evaluations
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,8 @@ from pipeline.store.client import connect
 from pipeline.store.insert import Inserter
 from pipeline.stream.app import consumer_of, create_app
 from pipeline.stream.archive import Archive
-from pipeline.stream.batch import Batch
+from pipeline.stream.chunk import Chunk
+from pipeline.stream.collect import Collector, Waits
 from pipeline.stream.evaluation import Evaluation
 from pipeline.stream.flush import Flush
 from pipeline.stream.intake import Intake
@@ -44,21 +46,30 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
     store = Inserter(client)
     outbox = Outbox(settings)
     rules = RuleBook(registry)
-    prices = PriceShelf(registry)
     stages = stages_from_environment()
 
-    async def commit(batch: Batch) -> None:
+    async def commit(chunks: Sequence[Chunk]) -> None:
         consumer = consumer_of(app)
-        for chunk, _ in batch.chunks:
+        for chunk in chunks:
             consumer.finish(chunk.tp, chunk.records[-1].offset)
         await consumer.commit_finished()
-        for chunk, _ in batch.chunks:
+        for chunk in chunks:
             chunk.ack()
 
-    flush = Flush(store, outbox, commit, prices, rules, stages)
-    archive = Archive(client)
-    intake = Intake(archive.read_back, settings.max_event_bytes, stages, Preparation(prices.counter))
-    limits = Limits(settings.settle_quiet, settings.settle_idle, settings.resident_traces, settings.resident_bytes)
+    prices = PriceShelf(registry)
+    archive = Archive(client, prices, lambda topic: consumer_of(app).partition_count(topic))
+    flush = Flush(store, outbox, commit, archive.events_of)
+    waits = Waits(settings.first, settings.hold, settings.rest)
+    collector = Collector(prices, rules, waits, stages)
+    intake = Intake(settings.max_event_bytes, stages)
+    limits = Limits(
+        quiet=settings.settle_quiet,
+        idle=settings.settle_idle,
+        longest=settings.settle_longest,
+        traces=settings.resident_traces,
+        bytes=settings.resident_bytes,
+        open=settings.open_traces,
+    )
     pace = Pace(
         interval=settings.flush_interval,
         flush_events=settings.flush_events,
@@ -66,7 +77,7 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         pending_bytes=settings.pending_bytes,
         revoke_deadline=settings.session_timeout * 0.8,
     )
-    pipeline = Pipeline(archive, intake, flush, limits, pace, stages)
+    pipeline = Pipeline(archive, intake, collector, flush, limits, pace, stages, prepare=Preparation(prices.counter))
     app = create_app(settings, "fold", settings.events_topic, pipeline)
     return FoldWorker(app, pipeline, outbox, rules, prices, stages)
 

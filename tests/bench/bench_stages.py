@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import lz4.frame
 import orjson
@@ -22,7 +22,9 @@ from pipeline.ops.bench.traffic import traffic
 from pipeline.store import tables
 from pipeline.store.insert import Refused
 from pipeline.store.native import encode
-from pipeline.stream.batch import Batch, Chunk
+from pipeline.stream.batch import Batch
+from pipeline.stream.chunk import Chunk
+from pipeline.stream.collect import Collector, Waits
 from pipeline.stream.flush import Flush
 from pipeline.stream.intake import Intake
 from pipeline.stream.offsets import TopicPartition
@@ -75,23 +77,44 @@ def timed(times: Times, name: str, work: Callable[[], T]) -> T:
 async def run_once(records: list[Record], events_per_flush: int, stages: Stages) -> Times:
     """Fold all records of one partition; CPU seconds of what stands outside the stages."""
     times: Times = defaultdict(float)
+    rows: list[int] = []
 
-    async def commit(_: Batch) -> None:
-        """No offsets here."""
+    async def nothing(_: object) -> Any:
+        """No offsets here, and nothing is refused."""
 
-    async def read_back(*_: object) -> None:
-        """Nothing is archived."""
-
-    partition = Partition(TP, Limits(2.0, 60.0, 10**6, 2**40))
-    intake = Intake(read_back, 10**7, stages)
-    price = ObservationPricer()
-    flush = Flush(NoStore(times), NoOutbox(), commit, lambda: price, lambda _: [], stages)
+    partition = Partition(TP, Limits(2.0, 60.0, 86_400.0, 10**6, 2**40, 10**6), lambda: clock)
+    intake = Intake(10**7, stages)
+    collector = Collector(ObservationPricer, lambda _: [], Waits(0.4, 1.0, 5.0), stages)
+    flush = Flush(NoStore(times), NoOutbox(), nothing, nothing)
     batch = Batch()
+    clock = Micros(10_000_000)
+    price = ObservationPricer()
+    collector = Collector(lambda: price, lambda _: [], Waits(0.4, 1.0, 5.0), stages)
     for at in range(0, len(records), CHUNK):
-        await intake.take(lambda: batch, partition, Chunk(TP, records[at : at + CHUNK], lambda: None))  # noqa: B023
+        chunk = Chunk(TP, records[at : at + CHUNK], lambda: None)
+        taken = intake.decode(chunk)
+        intake.fold(batch, partition, taken.decoded, taken.became)
+        batch.add(partition, chunk, taken.became)
         if batch.events >= events_per_flush or at + CHUNK >= len(records):
-            await flush.write(batch, flush.collect(batch, [partition]))
+            clock = Micros(clock + 400_000)
+            collected = collector.collect(batch, [partition])
+            await flush.write(batch, collected, list)
             batch = Batch()
+            rows.extend(map(len, collected.rows))
+    for _ in range(20):
+        clock = Micros(clock + 400_000)
+        collected = collector.collect(batch, [partition])
+        await flush.write(batch, collected, list)
+        batch = Batch()
+        rows.extend(map(len, collected.rows))
+    print(
+        "trace, observation, score rows",
+        [sum(rows[kind::3]) for kind in range(3)],
+        "open",
+        len(partition.open),
+        "unwritten",
+        len(partition.unwritten),
+    )
     return times
 
 

@@ -1,61 +1,10 @@
 """From a trace's events to what its rows say: the explainer's figures, places, attributes, flags, what is returned."""
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
-from pipeline.cost.price import ObservationPricer
-from pipeline.events.model import Event, Kind, Micros
-from pipeline.fold.build import Built, ObservationView, build
-from pipeline.fold.state import TraceState
-
-PRICE = ObservationPricer()
-NOON = 1_728_993_600_000_000  # 2024-10-15 12:00 UTC
-MS = 1000
-
-
-class Story:
-    """A trace that events are told to, one after the other."""
-
-    def __init__(self) -> None:
-        self.state = TraceState("p", "t", Micros(1))
-        self.count = 0
-
-    def say(self, kind: Kind, entity: str, at: int | None = None, **fields: Any) -> "Story":
-        self.count += 1
-        when = Micros(self.count if at is None else at)
-        event = Event("p", "t", kind, entity, f"e{self.count}", when, fields)  # type: ignore[arg-type]
-        self.state.add(event, b"%016d" % self.count, self.count, 1)
-        return self
-
-    def trace(self, **fields: Any) -> "Story":
-        return self.say(Kind.TRACE, "t", **fields)
-
-    def span(self, entity: str, **fields: Any) -> "Story":
-        return self.say(Kind.OBSERVATION, entity, **fields)
-
-    def score(self, entity: str, **fields: Any) -> "Story":
-        return self.say(Kind.SCORE, entity, **fields)
-
-    def steps(self, *steps: tuple[str, int, dict[str, Any]]) -> "Story":
-        """(name, milliseconds, fields) one after the other without gaps."""
-        start = NOON
-        for name, length, fields in steps:
-            end = start + length * MS
-            self.span(name, start_time=start, end_time=end, parent_observation_id="root", **fields)
-            start = end
-        return self
-
-    def build(self) -> Built:
-        return build(self.state, PRICE)
-
-    def observations(self) -> dict[str, ObservationView]:
-        return {view.observation_id: view for view in self.build().observations}
-
-
-def usd(text: str) -> dict[str, Decimal]:
-    return {"total": Decimal(text)}
+from tests.unit.story import MS, NOON, Story, usd
 
 
 def test_the_explainers_rag_trace_takes_1850_ms_and_costs_0_0041() -> None:
@@ -76,13 +25,13 @@ def test_the_explainers_rag_trace_takes_1850_ms_and_costs_0_0041() -> None:
         "root": None, "embed": Decimal("0.0001"), "search": None, "rerank": None, "answer": Decimal("0.004"),
     }  # fmt: skip
     root = next(view for view in built.observations if view.observation_id == "root")
-    assert (root.place.subtree_cost, root.place.subtree_tokens, root.place.child_count) == (Decimal("0.0041"), 570, 4)
+    assert (root.subtree_cost, root.subtree_tokens, root.child_count) == (Decimal("0.0041"), 570, 4)
 
 
 def test_the_same_trace_without_a_span_around_its_steps_says_the_same() -> None:
     story = Story().trace(name="rag").steps(("embed", 50, {"cost": usd("0.0001")}), ("search", 100, {}))
     story.steps(("rest", 1850, {"cost": usd("0.004")}))
-    assert (story.build().trace.latency, story.build().trace.total_cost) == (1850 * MS, Decimal("0.0041"))
+    assert (story.trace_row().latency, story.trace_row().total_cost) == (1850 * MS, Decimal("0.0041"))
 
 
 def test_the_explainers_core_concept_trace_takes_1_1_s_and_costs_0_002() -> None:
@@ -92,43 +41,45 @@ def test_the_explainers_core_concept_trace_takes_1_1_s_and_costs_0_002() -> None
         ("llm", 800, {"model": "gpt-4o", "usage": {"input": 120, "output": 45}, "cost": usd("0.0015")}),
         ("tool", 50, {"cost": usd("0.0002")}),
     )
-    trace = story.build().trace
+    trace = story.trace_row()
     assert (trace.latency, trace.total_cost, trace.status) == (1100 * MS, Decimal("0.002"), "SUCCESS")
 
 
 def test_the_explainers_call_without_a_given_cost_is_computed() -> None:
     call = {"model": "gpt-4o", "usage": {"input": 450, "output": 120}}
-    trace = Story().steps(("answer", 1500, call)).build().trace
+    trace = Story().steps(("answer", 1500, call)).trace_row()
     assert trace.cost == {"input": Decimal("0.001125"), "output": Decimal("0.0012"), "total": Decimal("0.002325")}
     assert trace.usage == {"input": 450, "output": 120, "total": 570}
 
 
 def test_one_failed_step_makes_the_trace_an_error() -> None:
     story = Story().steps(("a", 1, {"level": "WARNING"}), ("b", 1, {"level": "ERROR"}), ("c", 1, {}))
-    trace = story.build().trace
+    trace = story.trace_row()
     assert (trace.status, trace.level, trace.error_count) == ("ERROR", "ERROR", 1)
 
 
 def test_an_unfinished_step_keeps_the_trace_running_but_an_event_is_a_moment() -> None:
     story = Story().span("a", type="SPAN", start_time=1, end_time=2).span("b", type="EVENT", start_time=1)
-    assert story.build().trace.status == "SUCCESS"
-    assert story.span("c", level="ERROR").build().trace.status == "RUNNING"
+    assert story.trace_row().status == "SUCCESS"
+    assert story.span("c", level="ERROR").trace_row().status == "RUNNING"
 
 
 def test_without_any_known_cost_the_trace_has_none() -> None:
-    trace = Story().span("a", type="SPAN").build().trace
+    trace = Story().span("a", type="SPAN").trace_row()
     assert (trace.total_cost, trace.cost, trace.usage, trace.total_tokens) == (None, {}, {}, 0)
 
 
 def test_a_trace_event_alone_makes_a_trace() -> None:
-    trace = Story().trace(name="chat", at=7).build().trace
-    assert (trace.attributes.name, trace.start_time, trace.end_time, trace.latency) == ("chat", 7, None, None)
-    assert (trace.observation_count, trace.root, trace.flags, trace.ended) == (0, "", (), True)
+    built = Story().trace(name="chat", at=7).build()
+    trace = built.trace
+    assert trace is not None
+    assert (built.attributes.name, trace.start_time, trace.end_time, trace.latency) == ("chat", 7, None, None)
+    assert (trace.observation_count, trace.root, trace.flags, built.ended) == (0, "", [], True)
 
 
 def test_a_score_before_its_trace_makes_a_row_that_says_so() -> None:
     built = Story().score("s", name="good", value=1.0, data_type="NUMERIC").build()
-    assert (built.trace.flags, [view.score_id for view in built.scores]) == (("missing_root",), ["s"])
+    assert (built.trace.flags, [view.score_id for view in built.scores]) == (["missing_root"], ["s"])
 
 
 def test_the_type_of_a_create_beats_that_of_an_update_whenever_they_come() -> None:
@@ -141,23 +92,23 @@ def test_the_type_of_a_create_beats_that_of_an_update_whenever_they_come() -> No
 def test_without_a_start_time_the_earliest_event_time_stands_in() -> None:
     story = Story().span("a", at=9).span("a", at=4)
     view = story.observations()["a"]
-    assert (view.start_time, view.flags) == (4, ("provisional_start",))
+    assert (view.start_time, view.flags) == (4, ["provisional_start"])
     later = story.span("a", at=12, start_time=11).observations()["a"]
-    assert (later.start_time, later.flags) == (11, ())
+    assert (later.start_time, later.flags) == (11, [])
 
 
 def test_an_end_before_the_start_is_kept_and_flagged() -> None:
     story = Story().span("a", start_time=10, end_time=5)
     built = story.build()
-    assert (built.observations[0].fields["end_time"], built.observations[0].flags) == (5, ("negative_duration",))
-    assert (built.trace.end_time, built.trace.latency, built.trace.flags) == (5, None, ("negative_duration",))
+    assert (built.observations[0].fields["end_time"], built.observations[0].flags) == (5, ["negative_duration"])
+    assert (built.trace.end_time, built.trace.latency, built.trace.flags) == (5, None, ["negative_duration"])
 
 
 def test_attributes_come_from_trace_events_then_the_root_then_any_observation() -> None:
     story = Story().span("any", parent_observation_id="root", user_id="any", session_id="any", release="any")
     story.span("root", user_id="root", session_id="root", name="root span").trace(user_id="own", tags=["b"])
     story.span("any", tags=["a"])
-    attributes = story.build().trace.attributes
+    attributes = story.build().attributes
     assert (attributes.user_id, attributes.session_id, attributes.release) == ("own", "root", "any")
     assert (attributes.name, attributes.tags, attributes.environment) == ("root span", ("a", "b"), "default")
 
@@ -183,22 +134,22 @@ def test_only_what_changed_is_returned() -> None:
 def test_a_parent_that_arrives_late_frees_its_orphan() -> None:
     story = Story().span("root").span("child", parent_observation_id="middle")
     view = story.observations()["child"]
-    assert (view.flags, view.place.path) == (("orphan", "provisional_start"), ("root", "child"))
+    assert (view.flags, view.path) == (["orphan", "provisional_start"], ["root", "child"])
     views = story.span("middle", parent_observation_id="root").observations()
-    assert (views["child"].flags, views["child"].place.path) == (("provisional_start",), ("root", "middle", "child"))
+    assert (views["child"].flags, views["child"].path) == (["provisional_start"], ["root", "middle", "child"])
 
 
 def test_a_circle_is_flagged_where_it_is_cut() -> None:
     story = Story().span("b", parent_observation_id="a").span("a", parent_observation_id="b")
     views = story.observations()
     assert ("cycle_cut" in views["a"].flags, "cycle_cut" in views["b"].flags) == (True, False)
-    assert story.build().trace.flags == ("missing_root",)
+    assert story.trace_row().flags == ["missing_root"]
 
 
 def test_several_roots_are_odd_only_where_no_trace_event_explains_them() -> None:
     story = Story().span("a", start_time=2).span("b", start_time=1)
-    assert (story.build().trace.flags, story.build().trace.root) == (("several_roots",), "b")
-    assert story.trace(name="chat").build().trace.flags == ()
+    assert (story.trace_row().flags, story.trace_row().root) == (["several_roots"], "b")
+    assert story.trace(name="chat").trace_row().flags == []
 
 
 @pytest.mark.parametrize(
@@ -213,7 +164,7 @@ def test_several_roots_are_odd_only_where_no_trace_event_explains_them() -> None
     ],
 )
 def test_when_a_trace_has_ended(story: Story, ended: bool) -> None:
-    assert story.build().trace.ended is ended
+    assert story.build().ended is ended
 
 
 def test_a_score_has_the_time_of_its_newest_opinion() -> None:

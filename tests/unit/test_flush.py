@@ -1,55 +1,99 @@
-"""What a flush collects: news, however long it waited; and no quiet trace that has none."""
+"""The flush: its order, and which chunks are committed when not all rows of their traces are written at once."""
 
-from pipeline.cost.price import ObservationPricer
-from pipeline.events.model import Event, Fields, Kind, Micros
-from pipeline.fold.state import TraceState
-from pipeline.stream.batch import Batch
-from pipeline.stream.flush import Flush
-from pipeline.stream.offsets import TopicPartition
-from pipeline.stream.partition import Limits, Partition
-from pipeline.stream.stages import Stages
+from collections.abc import Sequence
+from typing import Any
 
-KEY = b"p/t"
-AT = Micros(1_700_000_000_000_000)
+import pytest
 
-
-def _flush() -> Flush:
-    async def unused(_: Batch) -> None:
-        raise AssertionError("collecting commits nothing")
-
-    return Flush(None, None, unused, ObservationPricer, lambda _: (), Stages(None))  # type: ignore[arg-type]
+from pipeline.evaluate.requests import EvaluationRequest
+from pipeline.events.model import Record
+from pipeline.store import tables
+from pipeline.stream.chunk import Chunk, ChunkCount
+from pipeline.stream.flush import Durable, Flush
+from pipeline.stream.part import Part
+from tests.unit.collecting import A_MOMENT, AT, HOLD, KEY, TP, Worker, written
 
 
-def _open_trace() -> tuple[Partition, TraceState]:
-    """A trace with an observation that has not ended, quiet at once."""
-    partition = Partition(TopicPartition("events", 0), Limits(quiet=0.0, idle=3600.0, traces=10, bytes=10**9))
-    state = partition.create(KEY, "p", "t", AT)
-    _add(state, Kind.OBSERVATION, "o", Fields(name="step"))
-    partition.touched(KEY)
-    return partition, state
+class Outside:
+    """Store, topics and offsets of a flush, in the order of its calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, int]] = []
+
+    async def insert(self, table: str, rows: Sequence[Any], token: str) -> list[Any]:
+        assert token
+        self.calls.append((table, len(rows)))
+        return []
+
+    async def dead_letters(self, letters: Sequence[Any]) -> None:
+        self.calls.append(("dead letters", len(letters)))
+
+    async def evaluations(self, requests: Sequence[EvaluationRequest]) -> None:
+        self.calls.append(("evaluations", len(requests)))
+
+    async def commit(self, chunks: Sequence[Chunk]) -> None:
+        self.calls.append(("commit", len(chunks)))
+
+    async def archived(self, _: Sequence[Any]) -> list[Any]:
+        raise AssertionError("nothing was refused")
 
 
-def _add(state: TraceState, kind: Kind, entity: str, fields: Fields) -> None:
-    id_ = f"e-{entity}"
-    state.add(Event("p", "t", kind, entity, id_, AT, fields), id_.encode().ljust(16), len(id_), 10)
+def chunk(offset: int) -> Chunk:
+    return Chunk(TP, [Record("events", 0, offset, AT, KEY, b"{}", ())], lambda: None)
 
 
-def test_a_trace_event_that_waited_until_its_trace_was_quiet_is_written() -> None:
-    flush = _flush()
-    partition, state = _open_trace()
-    flush.collect(Batch(dirty={KEY: (partition, state)}), [partition])
-    _add(state, Kind.TRACE, "t", Fields(output="done"))
-    partition.touched(KEY)
-    rows = flush.collect(Batch(dirty={KEY: (partition, state)}), [partition])
-    assert [(row.output, row.settled) for row in rows.traces] == [("done", False)]
+async def flushed(worker: Worker, after: float, *, everything: bool = False) -> list[tuple[str, int]]:
+    """What one flush asked for."""
+    outside, batch = Outside(), worker.batch
+    flush = Flush(outside, outside, outside.commit, outside.archived)
+
+    def done() -> Durable:
+        outside.calls.append(("done", 0))
+        return [entry for part in worker.partition.parts.done() for entry in part.chunks]
+
+    await flush.write(batch, worker.collect(after, everything=everything), done)
+    return outside.calls
 
 
-def test_a_quiet_open_trace_without_news_is_not_written_again() -> None:
-    flush = _flush()
-    partition, state = _open_trace()
-    flush.collect(Batch(dirty={KEY: (partition, state)}), [partition])
-    partition.touched(KEY)
-    batch = Batch()
-    rows = flush.collect(batch, [partition])
-    assert KEY in batch.dirty
-    assert (rows.traces, rows.observations) == ([], [])
+async def test_the_order_of_a_flush_makes_a_crash_at_any_point_harmless() -> None:
+    worker = Worker()
+    worker.span("a", end_time=AT)
+    worker.batch.add(worker.partition, chunk(1), ChunkCount(new=1))
+    assert await flushed(worker, A_MOMENT, everything=True) == [
+        (tables.RAW_EVENTS, 0), (tables.OBSERVATIONS, 1), (tables.SCORES, 0), (tables.TRACES, 1),
+        ("dead letters", 0), ("evaluations", 0), ("done", 0), (tables.OFFSET_RANGES, 1), ("commit", 1),
+    ]  # fmt: skip
+
+
+async def committed(worker: Worker, after: float) -> int:
+    return dict(await flushed(worker, after))["commit"]
+
+
+async def test_a_chunk_is_not_committed_before_the_rows_of_its_traces_are_durable() -> None:
+    worker = written("root")
+    worker.batch.add(worker.partition, chunk(1), ChunkCount(new=1))
+    worker.span("open", parent_observation_id="root")
+    assert await committed(worker, 0) == 0
+    worker.batch.add(worker.partition, chunk(2), ChunkCount())  # nothing of it waits, but for the chunk before it
+    assert await committed(worker, HOLD / 2) == 0
+    assert await committed(worker, HOLD) == 2
+    assert await committed(worker, HOLD) == 0
+
+
+async def test_a_store_that_does_not_answer_keeps_everything_uncommitted() -> None:
+    worker, outside = Worker(), Outside()
+    worker.span("a", end_time=AT)
+    batch = worker.batch
+    batch.add(worker.partition, chunk(1), ChunkCount(new=1))
+
+    async def broken(table: str, rows: Sequence[Any], token: str) -> list[Any]:
+        raise ConnectionError(table)
+
+    outside.insert = broken  # type: ignore[method-assign]
+    collected = worker.collect(everything=True)
+    flush = Flush(outside, outside, outside.commit, outside.archived)
+    with pytest.raises(ConnectionError):
+        await flush.write(batch, collected, lambda: [])
+    [part] = batch.parts.values()
+    assert isinstance(part, Part)
+    assert (part.holders, part.flushed, worker.partition.parts.done(), outside.calls) == (1, False, [], [])

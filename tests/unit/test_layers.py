@@ -104,3 +104,21 @@ def test_compaction_runs_seldom_where_there_is_nothing_to_drop(monkeypatch: pyte
     monkeypatch.setattr(Layers, "_compact", lambda self: (runs.append(1), compact(self)))
     assert held([{"metadata": {f"key-{number}": 1}} for number in range(1000)]) == 1000
     assert len(runs) <= 8
+
+
+def test_what_is_hidden_is_forgotten_and_what_is_newer_stays() -> None:
+    made = layers((stamp(3), {"name": "b"}), (stamp(1), {"name": "a", "model": "m"}), (stamp(2), {"output": "x"}))
+    assert made.first_at == 1
+    made.hide(Micros(2))
+    assert (made.merged(), made.first_at, made.latest(), bool(made)) == ({"name": "b"}, 3, 3, True)
+    made.hide(Micros(3))
+    assert (made.merged(), made.first_at, made.latest(), bool(made)) == ({}, 0, 0, False)
+    made.add(stamp(4), {"name": "c"})
+    assert (made.merged(), made.first_at) == ({"name": "c"}, 4)
+
+
+def test_the_time_of_an_opinion_that_compaction_dropped_still_counts() -> None:
+    made = layers(*((stamp(at), {"name": str(at)}) for at in range(1, 3 * COMPACT_ABOVE)))
+    assert made.first_at == 1
+    made.hide(Micros(4))
+    assert made.first_at == 5

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.fold.metadata import lay_over, lay_under, live_part, without_nulls
+from pipeline.fold.metadata import laid, lay_over, lay_under, live_part, without_nulls
 
 Json = dict[str, Any]
 
@@ -32,6 +32,21 @@ def test_the_newer_document_lies_over_the_older_one(older: Json, newer: Json, me
     lay_over(over, newer)
     lay_under(under, older)
     assert (over, under) == (merged, merged)
+
+
+@pytest.mark.parametrize(
+    ("documents", "merged"),
+    [
+        ([], {}),
+        ([{"a": {"x": 1}}, {"a": 5}, {"b": 1}], {"a": 5, "b": 1}),
+        ([{"a": {"x": 1}}, {"a": 5}, {"a": {"y": 1}}], {"a": {"y": 1}}),
+        ([{"a": {"x": 1}}, {"b": 1}, {"a": {"y": 2}}], {"a": {"x": 1, "y": 2}, "b": 1}),
+        ([{"a": 5}, {"a": {}}, {"b": {}}], {"a": 5, "b": {}}),
+    ],
+)
+def test_documents_are_laid_over_each_other_and_stay_what_they_were(documents: list[Json], merged: Json) -> None:
+    given = deepcopy(documents)
+    assert (laid(documents), documents) == (merged, given)
 
 
 def test_a_merge_never_changes_what_was_merged_in() -> None:

@@ -3,27 +3,48 @@
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from pipeline.cost.price import ObservationPricer
 from pipeline.events.model import Event, Kind, Micros
 from pipeline.fold.build import build
 from pipeline.fold.layers import COMPACT_ABOVE
 from pipeline.fold.state import TraceState
-from pipeline.store.rows import ObservationRow, ScoreRow, TraceRow
-from pipeline.stream.rows import EPOCH_STEP, row_version, rows_of
+from pipeline.fold.views import Built
+from pipeline.stream.rows import EPOCH_STEP, Rows, add_rows, row_version
 
 PRICE = ObservationPricer()
 Said = tuple[Kind, str, dict[str, Any]]
 MS = 1000
 
 
-def rows(
-    *said: Said, trace_id: str = "t", settled: bool = False
-) -> tuple[list[TraceRow], list[ObservationRow], list[ScoreRow]]:
-    state = TraceState("p", trace_id, Micros(3))
-    for number, (kind, entity, fields) in enumerate(said):
-        event = Event("p", trace_id, kind, entity, f"e{number}", Micros(100 + number), fields)  # type: ignore[arg-type]
-        state.add(event, b"%016d" % number, number, 1)
-    return rows_of(state, build(state, PRICE), settled=settled, now=Micros(9))
+class Story:
+    """A trace that events are told to; its rows as often as they are asked for."""
+
+    def __init__(self, trace_id: str = "t") -> None:
+        self.state = TraceState("p", trace_id, Micros(3))
+        self.count = 0
+
+    def say(self, *said: Said) -> "Story":
+        for kind, entity, fields in said:
+            at = Micros(100 + self.count)
+            event = Event("p", self.state.trace_id, kind, entity, f"e{self.count}", at, fields)  # type: ignore[arg-type]
+            self.state.add(event, b"%016d" % self.count, self.count, 1)
+            self.count += 1
+        return self
+
+    def rows(self, settled: bool = False) -> Rows:
+        return made_of(self.state, build(self.state, PRICE), settled)
+
+
+def made_of(state: TraceState, built: Built, settled: bool = False) -> Rows:
+    made = Rows([], [], [])
+    add_rows(made, state, built, settled=settled, now=Micros(9))
+    return made
+
+
+def rows(*said: Said, trace_id: str = "t", settled: bool = False) -> Rows:
+    return Story(trace_id).say(*said).rows(settled)
 
 
 def trace(**fields: Any) -> Said:
@@ -144,5 +165,57 @@ def test_a_score_of_a_session_or_a_run_has_no_trace_and_makes_no_trace_row() -> 
 
 
 def test_a_client_may_name_a_trace_like_a_group_of_scores() -> None:
+    """Its scores are in the group all the same: their key must not change with what else is said."""
     [made], _, [about] = rows(trace(name="n"), score("s", value=1.0), trace_id="run:7")
-    assert (made.trace_id, about.trace_id) == ("run:7", "run:7")
+    assert (made.trace_id, about.trace_id) == ("run:7", "")
+
+
+def test_rows_of_several_traces_are_appended_to_one_another() -> None:
+    made = Rows([], [], [])
+    for name in ("t", "u"):
+        state = Story(name).say(trace(name=name), span("o"), score("s", name="n", value=1.0)).state
+        add_rows(made, state, build(state, PRICE), settled=False, now=Micros(9))
+    assert [[row.trace_id for row in some] for some in made] == [["t", "u"]] * 3
+
+
+def test_only_what_is_due_becomes_a_row() -> None:
+    story = Story().say(trace(name="n"), span("o", end_time=1), span("open"))
+    story.rows()
+    made = story.say(span("o", output="x")).rows()
+    assert ([row.observation_id for row in made.observations], made.scores) == (["o"], [])
+    assert made.observations[0].row_version == made.traces[0].row_version == row_version(4)
+
+
+def test_a_tombstone_takes_rows_back_under_their_own_keys() -> None:
+    story = Story().say(trace(name="n"), span("o", name="x", start_time=5), score("s", name="good", value=1.0))
+    before = story.rows()
+    after = story.say(trace(deleted=True)).rows()
+    for old, new in zip(before, after, strict=True):
+        [was], [now] = old, new
+        assert (was.is_deleted, now.is_deleted) == (0, 1)
+        assert _key(was) == _key(now)
+        assert now.row_version > was.row_version
+    [gone] = after.observations
+    assert (gone.name, gone.trace_name, gone.path, gone.is_deleted) == ("", "", [], 1)
+
+
+def _key(row: Any) -> tuple[Any, ...]:
+    names = ("project_id", "trace_id", "observation_id", "score_id", "first_seen")
+    return tuple(getattr(row, name) for name in names if hasattr(row, name))
+
+
+@pytest.mark.parametrize("group", ["session:s1", "run:r1"])
+def test_a_score_of_a_group_that_is_deleted_is_taken_back_without_a_trace(group: str) -> None:
+    story = Story(group).say(score("s", name="n", value=1.0))
+    [was] = story.rows().scores
+    traces, _, [now] = story.say(score("s", deleted=True)).rows()
+    assert (traces, now.is_deleted, _key(now)) == ([], 1, _key(was))
+
+
+def test_another_price_book_writes_everything_again_above_all_older_rows() -> None:
+    story = Story().say(trace(name="n"), span("o", end_time=1))
+    [old] = story.rows().observations
+    newer = ObservationPricer()
+    newer.epoch = PRICE.epoch + 1
+    made = made_of(story.state, build(story.state, newer))
+    assert [row.row_version for row in (*made.traces, *made.observations)] == [old.row_version + EPOCH_STEP] * 2

@@ -69,3 +69,13 @@ def test_the_oldest_are_those_silent_longest_and_they_leave(queue: SettleQueue[s
     assert len(queue) == 2
     assert list(queue.oldest(-1)) == []
     assert list(queue.oldest(99)) == ["b", "c"]
+
+
+def test_what_was_open_elsewhere_settles_when_it_was_idle_unless_it_is_heard_of(queue: SettleQueue[str]) -> None:
+    queue.heard("known", 12)
+    for key in ("a", "b", "known"):
+        queue.recovered(key, 10)
+    queue.heard("a", 20)
+    assert (len(queue), list(queue.quiet(30)), list(queue.idle(69))) == (3, ["known", "a"], [])
+    assert (list(queue.idle(70)), list(queue.idle(72))) == (["b"], ["known"])
+    assert ("a" in queue, "b" in queue) == (True, False)

@@ -36,7 +36,8 @@ def test_a_migration_is_one_commented_statement_that_may_run_twice(migration: Mi
 @every_migration
 def test_no_placeholder_is_left(migration: Migration) -> None:
     for settings in (ONE_SERVER, CLUSTER):
-        assert not re.search(r"[{}]", statement(migration, settings))
+        rendered = re.sub(r"{\w+:\w+}", "", statement(migration, settings))  # a view's parameters stay
+        assert not re.search(r"[{}]", rendered)
 
 
 @every_migration

@@ -17,7 +17,7 @@ from pipeline.cost import tokens, vocabulary
 from pipeline.cost.price import ObservationPricer
 from pipeline.cost.prompts import input_texts, output_texts
 from pipeline.cost.tokens import Text, TokenCounter, method_of
-from pipeline.events.model import Event, Fields, Kind, Micros
+from pipeline.events.model import Event, Fields, Kind, Micros, Record
 from pipeline.stream.prepare import Preparation
 from tests.fixtures.corpus import CORPUS
 
@@ -34,8 +34,9 @@ def call(**fields: Any) -> Fields:
     return cast(Fields, {"type": "GENERATION", **fields})
 
 
-def observation(entity: str, **fields: Any) -> Event:
-    return Event("p", "t", Kind.OBSERVATION, entity, f"e-{entity}-{len(fields)}", Micros(1), call(**fields))
+def observation(entity: str, **fields: Any) -> tuple[Record, list[Event]]:
+    event = Event("p", "t", Kind.OBSERVATION, entity, f"e-{entity}-{len(fields)}", Micros(1), call(**fields))
+    return Record("t", 0, 0, Micros(1), None, None, ()), [event]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from pipeline.ops.reprice.rows import Observation, Stored, Trace
 
 EPOCH_STEP = 2**40
 PRICING_FLAGS = frozenset({Flag.TOTAL_MISMATCH, Flag.NEGATIVE_USAGE, Flag.COST_MISMATCH, Flag.PARTLY_PRICED})
-REPEATS = "duplicate_usage"
+REPEATS = Flag.DUPLICATE_USAGE
 
 
 class Changed(NamedTuple):

@@ -1,0 +1,30 @@
+"""A chunk: the records of one partition that one poll gave, and what became of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.events.model import Record
+from pipeline.stream.offsets import TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Records of one partition as Faust delivered them; `ack` tells Faust that nobody waits for them any more."""
+
+    tp: TopicPartition
+    records: list[Record]
+    ack: Callable[[], object]
+
+
+@dataclass(slots=True)
+class ChunkCount:
+    """What became of a chunk's records: records without an event (a client's log) count as neither."""
+
+    new: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+
+    @property
+    def events(self) -> int:
+        """Events found in the records that could be decoded."""
+        return self.new + self.duplicate

@@ -1,0 +1,163 @@
+"""The cold lane: what must be read back first waits here, together and bounded, and nobody else does."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from pipeline.events.model import Event, Kind, Micros, Record
+from pipeline.stream import lane as lane_module
+from pipeline.stream.batch import Batch
+from pipeline.stream.chunk import Chunk, ChunkCount
+from pipeline.stream.intake import Intake, Taken
+from pipeline.stream.lane import ColdLane
+from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.partition import Limits, Partition
+from pipeline.stream.persist import Cancelled
+from pipeline.stream.stages import Stages
+
+Name = tuple[str, str]
+TP = TopicPartition("events", 0)
+
+
+def taken(offset: int, *traces: str, size: int = 10) -> Taken:
+    """A chunk with one trace event of each of these."""
+    records = [Record("events", 0, offset, Micros(1), f"p/{trace}".encode(), b"x" * size, ()) for trace in traces]
+    events = [Event("p", trace, Kind.TRACE, trace, f"e{offset}", Micros(1), {}) for trace in traces]
+    decoded = [(record, [event]) for record, event in zip(records, events, strict=True)]
+    return Taken(Chunk(TP, records, lambda: None), ChunkCount(), decoded, [])
+
+
+class Lane:
+    """A lane whose archive answers when it is told to."""
+
+    def __init__(self, max_bytes: int = 1000) -> None:
+        self.partition = Partition(TP, Limits(2, 60, 1000, 100, 10_000, 100))
+        self.batch = Batch()
+        self.asked: list[list[Name]] = []
+        self.pinned: list[set[bytes]] = []
+        self.absent: set[str] = set()
+        self.answers = asyncio.Semaphore(0)
+        self.lane = ColdLane(
+            self.partition, Intake(2**20, Stages(None)), self._read_back, lambda: self.batch, max_bytes
+        )
+        self.task = asyncio.create_task(self.lane.run())
+
+    async def _read_back(self, partition: Partition, names: Sequence[Name]) -> None:
+        self.asked.append(list(names))
+        self.pinned.append(set(partition.pinned))
+        await self.answers.acquire()
+        for project_id, trace_id in names:
+            if trace_id not in self.absent:
+                partition.create(f"{project_id}/{trace_id}".encode(), project_id, trace_id, Micros(1))
+
+    def answer(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.answers.release()
+
+    def folded(self) -> list[int]:
+        """First offsets of the chunks that are folded."""
+        return [chunk.records[0].offset for part in self.batch.parts.values() for chunk, _ in part.chunks]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def lane() -> Lane:
+    return Lane()
+
+
+async def test_a_chunk_is_folded_when_its_traces_are_back(lane: Lane) -> None:
+    lane.lane.put(taken(1, "a", "b", "a"))
+    await until(lambda: bool(lane.asked))
+    assert (lane.asked, lane.folded()) == ([[("p", "a"), ("p", "b")]], [])
+    assert lane.pinned == [{b"p/a", b"p/b"}]
+    lane.answer()
+    await until(lambda: lane.folded() == [1])
+    assert (list(lane.partition.unwritten), lane.partition.pinned, lane.lane.close()) == ([b"p/a", b"p/b"], set(), [])
+    [part] = lane.partition.parts._parts
+    assert (part.holders, part.chunks[0][1]) == (2, ChunkCount(new=2, duplicate=1))
+    lane.task.cancel()
+
+
+async def test_chunks_that_wait_are_read_back_together_and_folded_in_order(lane: Lane) -> None:
+    for offset, trace in enumerate("abc"):
+        lane.lane.put(taken(offset, trace))
+    lane.answer(3)
+    await until(lambda: lane.folded() == [0, 1, 2])
+    assert lane.asked == [[("p", "a"), ("p", "b"), ("p", "c")], [], []]
+    lane.task.cancel()
+
+
+async def test_no_more_is_read_back_at_once_than_there_is_room_for(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane_module, "TRACES_AT_ONCE", 2)
+    for offset, trace in enumerate("abc"):
+        lane.lane.put(taken(offset, trace))
+    lane.lane.call([("p", name) for name in "xyz"])
+    lane.answer(10)
+    await until(lambda: lane.folded() == [0, 1, 2] and len(lane.asked) == 5)
+    assert max(map(len, lane.asked)) == 2
+    assert sorted(name for names in lane.asked for _, name in names) == list("abcxyz")
+    lane.task.cancel()
+
+
+async def test_sleeping_traces_that_are_called_settle_and_one_that_is_not_there_is_forgotten(lane: Lane) -> None:
+    lane.absent = {"gone"}
+    lane.lane.call([("p", "a"), ("p", "gone")])
+    lane.answer()
+    await until(lambda: bool(lane.partition.woken))
+    assert list(lane.partition.due(Micros(0))) == [(b"p/a", True)]
+    assert not lane.batch
+    lane.task.cancel()
+
+
+async def test_a_chunk_goes_into_the_batch_that_is_filled_when_it_is_folded(lane: Lane) -> None:
+    old = lane.batch
+    lane.lane.put(taken(1, "a"))
+    await until(lambda: bool(lane.asked))
+    lane.batch = Batch()
+    lane.answer()
+    await until(lambda: lane.folded() == [1])
+    assert (bool(old), lane.batch.events, len(lane.batch.archive)) == (False, 1, 1)
+    lane.task.cancel()
+
+
+async def test_above_its_bytes_the_lane_has_no_room_until_enough_is_folded(lane: Lane) -> None:
+    lane.lane.put(taken(1, "a", size=1000))
+    async with asyncio.timeout(10):
+        await lane.lane.room()
+    lane.lane.put(taken(2, "b", size=1))
+    waits = asyncio.create_task(lane.lane.room())
+    await until(lambda: bool(lane.asked))
+    assert not waits.done()
+    lane.answer(2)
+    async with asyncio.timeout(10):
+        await waits
+    lane.task.cancel()
+
+
+async def test_a_partition_that_is_gone_gives_its_chunks_back_and_lets_go_who_waits(lane: Lane) -> None:
+    for offset in (1, 2):
+        lane.lane.put(taken(offset, "a", size=2000))
+    waits = asyncio.create_task(lane.lane.room())
+    await until(lambda: bool(lane.asked))
+    lane.partition.revoked = True
+    assert [chunk.records[0].offset for chunk in lane.lane.close()] == [1, 2]
+    lane.answer()
+    async with asyncio.timeout(10):
+        await waits
+        with pytest.raises(Cancelled):
+            await lane.task
+    assert not lane.batch
+
+
+async def test_a_lane_with_nothing_in_it_ends_when_its_partition_is_gone(lane: Lane) -> None:
+    await asyncio.sleep(0)
+    lane.partition.revoked = True
+    assert lane.lane.close() == []
+    async with asyncio.timeout(10):
+        await lane.task
