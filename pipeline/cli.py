@@ -17,6 +17,7 @@ import typer
 
 from pipeline import __version__
 from pipeline.errors import SettingError, SpanfoldError
+from pipeline.ops.cost_commands import register as register_cost_commands
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -302,6 +303,9 @@ def bench(
     from pipeline.ops.bench.run import BenchOptions, run_bench
 
     run_bench(BenchOptions(events, runs, open_traces, compare, keep), as_json=as_json)
+
+
+register_cost_commands(app)
 
 
 def _as_role(data: Path | None) -> "Settings":

@@ -53,6 +53,9 @@ class Settings(BaseSettings):
         SecretStr(""), validation_alias=_langfuse("init_project_secret_key", "LANGFUSE_INIT_PROJECT_SECRET_KEY")
     )
 
+    # Cost
+    prices_file: str = Field("", description="A price document that is published when a stack starts.")
+
     # Ingest
     http_host: str = Field("127.0.0.1", description="Address the front door listens on.")
     http_port: int = Field(3000, ge=0, le=65535, description="Port of the front door.")

@@ -6,6 +6,7 @@ Configured by the connections in Settings and by SPANFOLD_INIT_* (or LANGFUSE_IN
 """
 
 import asyncio
+from pathlib import Path
 
 from pipeline.config import Settings
 from pipeline.ingest.server import initial_project
@@ -19,6 +20,10 @@ def prepare(settings: Settings) -> ProjectKeys:
     """All three; the keys of the initial project. Blocks, and must not be called from a running loop."""
     migrate(settings)
     asyncio.run(ensure_topics(settings))
+    if settings.prices_file:
+        from pipeline.ops.prices import publish  # loads the base book, which a start without prices does not need
+
+        publish(settings, Path(settings.prices_file), note="at start")
     return prepare_project(settings)
 
 

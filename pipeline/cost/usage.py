@@ -1,109 +1,282 @@
 """Usage as clients report it, made canonical: disjoint keys that add up, plus `total`.
 
-The problem: one client's `input` includes the cached tokens, another's stands beside them. The rule: the spelling
-tells. Nested details (`prompt_tokens_details.cached_tokens`) and Gemini's `cached_content_token_count` are parts of the
-count they detail and are taken out of it; other flat keys (`cache_read_input_tokens`, `input_cached_tokens`) stand
-beside it. A part that is given in both ways is one count. Keys that no rule knows are kept as they are. A total that
-differs from the sum of the parts is kept and flagged.
+The problem: one client's input includes the cached tokens, another's stands beside them. Rule:
+1. The spelling of the keys tells the source, and so its rule (usage_rules.py).
+2. Where a total was given and the rule's reading does not add up to it, but another reading does (the parts inside
+   their whole, or beside it), that reading is right, and the rule's id says so: `otel-genai/input-beside`.
+3. Without a total the rule's reading holds, unless a part is larger than the whole it should be inside; then it
+   stands beside, except in the formats of providers themselves, where the row is flagged.
+A count that is given twice is one count (the larger). Keys that no rule knows are kept as they are. A total that no
+reading gives is kept and flagged. Units that are no tokens (requests, seconds) are not part of the total.
 """
 
+from itertools import product
 from typing import NamedTuple
 
+from pipeline.cost.usage_rules import DETAILS, IGNORED, NOT_TOKENS, PREFIXES, RULES, SPELLINGS, WHOLES, Rule
 from pipeline.events.flags import Flag
 
 Usage = dict[str, int]
 
-# Spelling -> canonical key, for counts that stand for themselves.
-FLAT: dict[str, str] = {
-    "input": "input", "input_tokens": "input", "prompt_tokens": "input", "promptTokens": "input",
-    "inputTokens": "input", "prompt_token_count": "input", "promptTokenCount": "input",
-    "output": "output", "output_tokens": "output", "completion_tokens": "output", "completionTokens": "output",
-    "outputTokens": "output", "candidates_token_count": "output", "candidatesTokenCount": "output",
-    "input_cached": "input_cached", "input_cached_tokens": "input_cached", "input_cache_read": "input_cached",
-    "cache_read_input_tokens": "input_cached", "cached_tokens": "input_cached",
-    "input_cache_creation": "input_cache_write_5m", "cache_creation_input_tokens": "input_cache_write_5m",
-    "input_cache_creation_5m": "input_cache_write_5m", "cache_write_tokens": "input_cache_write_5m",
-    "input_cache_write_5m": "input_cache_write_5m", "input_cache_write_1h": "input_cache_write_1h",
-    "input_cache_creation_1h": "input_cache_write_1h",
-    "input_audio": "input_audio", "input_audio_tokens": "input_audio", "input_image": "input_image",
-    "output_reasoning": "output_reasoning", "output_reasoning_tokens": "output_reasoning",
-    "reasoning_tokens": "output_reasoning", "thoughts_token_count": "output_reasoning",
-    "thoughtsTokenCount": "output_reasoning", "output_audio": "output_audio", "output_audio_tokens": "output_audio",
-}  # fmt: skip
-
-TOTALS = frozenset({"total", "total_tokens", "totalTokens", "total_token_count", "totalTokenCount"})
-
-_INPUT_PARTS = {"cached_tokens": "input_cached", "audio_tokens": "input_audio", "image_tokens": "input_image"}
-_OUTPUT_PARTS = {"reasoning_tokens": "output_reasoning", "audio_tokens": "output_audio"}
-_CACHE_WRITES = {
-    "ephemeral_5m_input_tokens": "input_cache_write_5m", "ephemeral_1h_input_tokens": "input_cache_write_1h",
-}  # fmt: skip
-
-# Where nested details stand: the prefix -> (the canonical key they are parts of, their names).
-NESTED: dict[str, tuple[str, dict[str, str]]] = {
-    "prompt_tokens_details": ("input", _INPUT_PARTS),
-    "input_tokens_details": ("input", _INPUT_PARTS),
-    "completion_tokens_details": ("output", _OUTPUT_PARTS),
-    "output_tokens_details": ("output", _OUTPUT_PARTS),
-    "cache_creation": ("input_cache_write_5m", _CACHE_WRITES),  # Anthropic: beside the flat count of both
-}
-
-# Flat spellings of parts: the name -> (the canonical key it is a part of, its own canonical key).
-INCLUDED: dict[str, tuple[str, str]] = {
-    "cached_content_token_count": ("input", "input_cached"),
-    "cachedContentTokenCount": ("input", "input_cached"),
-}
+MAX_SHAPES = 5_000  # sets of keys that are remembered; clients can make up any number
+_MODELS = tuple(rule.model for rule in RULES if rule.model)
 
 
 class Normalised(NamedTuple):
-    """Canonical usage, "total" included, and what was odd about it."""
+    """Canonical usage, "total" included, what was odd about it, and by which rule it was read."""
 
     usage: Usage
     flags: tuple[str, ...]
+    rule: str
 
 
-def normalise(given: Usage) -> Normalised:
-    """Canonical usage of what a client sent: disjoint non-negative counts. An empty map stays empty."""
-    usage: Usage = {}
-    parts: dict[str, Usage] = {}
-    total: int | None = None
-    for key, count in given.items():
-        prefix, dot, name = key.partition(".")
-        if key in TOTALS:
-            total = count
-        elif dot and prefix in NESTED:
-            whole, names = NESTED[prefix]
-            if name in names:
-                _raise_to(parts.setdefault(whole, {}), names[name], count)
-        elif key in INCLUDED:
-            whole, name = INCLUDED[key]
-            _raise_to(parts.setdefault(whole, {}), name, count)
+class Shape(NamedTuple):
+    """What a set of keys means: spelling and canonical name of each key that counts, and where its parts stand."""
+
+    rule: Rule
+    counts: tuple[tuple[str, str], ...]
+    inside: frozenset[str]  # canonical names of parts that are counted in their whole
+    quick: tuple["_Quick", ...]  # how to read it when all is as the rule says; empty where only `_read` can tell
+    total: str  # the key that gives the total
+    by_model: bool  # the same keys mean something else for some models
+
+
+class _Quick(NamedTuple):
+    """A whole and its parts by key; a part is counted in its whole or beside it. `key` is "" for what is no whole."""
+
+    key: str
+    name: str
+    parts: tuple[tuple[str, str, bool], ...]  # key, canonical name, inside
+
+
+class _Side(NamedTuple):
+    """The input or the output: a whole, if it was given, and its parts."""
+
+    name: str
+    whole: int | None
+    parts: Usage
+
+
+_NOTHING = Normalised({}, (), "")
+_shapes: dict[tuple[object, ...], Shape] = {}
+
+
+def normalise(given: Usage, model: str = "") -> Normalised:
+    """Canonical usage of what a client sent for a model: disjoint non-negative counts. An empty map stays empty."""
+    if not given:
+        return _NOTHING
+    shape = shape_of(given, model)
+    if not shape.counts:
+        return _NOTHING
+    usage = _read_quickly(given, shape) if shape.quick else None
+    return _read(given, shape) if usage is None else Normalised(usage, (), shape.rule.id)
+
+
+def shape_of(given: Usage, model: str = "") -> Shape:
+    """The rule and the meaning of a usage map's keys; remembered by the keys."""
+    shape = _remembered(tuple(given), "")
+    if shape.by_model:
+        lower = model.lower()
+        shape = _remembered(tuple(given), next((name for name in _MODELS if name in lower), ""))
+    return shape
+
+
+def _remembered(keys: tuple[str, ...], model: str) -> Shape:
+    shape = _shapes.get((keys, model))
+    if shape is None:
+        shape = _shape(keys, model)
+        if len(_shapes) < MAX_SHAPES:
+            _shapes[keys, model] = shape
+    return shape
+
+
+def _shape(keys: tuple[str, ...], model: str) -> Shape:
+    bare = {key: next((key[len(p) :] for p in PREFIXES if key.startswith(p)), key) for key in keys}
+    names = {*keys, *bare.values()}
+    rule = next(rule for rule in RULES if _applies(rule, names, model))
+    by_model = any(rule.model and _applies(rule, names, rule.model) for rule in RULES)
+    counts, inside = [], set()
+    for key, name in bare.items():
+        if name in rule.inside:
+            canonical = rule.inside[name]
+            inside.add(canonical)
+        elif name in IGNORED or name in rule.ignored:
+            continue
         else:
-            name = FLAT.get(key, key)
-            usage[name] = usage.get(name, 0) + count
-    flags: set[str] = set()
-    for whole, details in parts.items():
-        _take_out(usage, whole, details, flags)
-    if not usage and total is None:
-        return Normalised({}, ())
+            canonical = rule.beside.get(name) or WHOLES.get(name) or SPELLINGS.get(name) or name
+            if canonical == name and name.startswith(DETAILS):
+                continue
+        counts.append((key, canonical))
+    total = next((key for key, name in counts if name == "total"), "")
+    return Shape(rule, tuple(counts), frozenset(inside), _quick(counts, inside), total, by_model)
+
+
+def _quick(counts: list[tuple[str, str]], inside: set[str]) -> tuple[_Quick, ...]:
+    """A plan for shapes where nothing is given twice, split further or no token; () for the others."""
+    by_name = {name: key for key, name in counts}
+    hard = ("input_cache_write", "input_text", "output_text", *NOT_TOKENS)
+    if len(by_name) < len(counts) or any(name in hard or name.startswith("input_cached_") for name in by_name):
+        return ()
+    plan = []
+    for side in ("input", "output"):
+        parts = tuple((key, name, name in inside) for name, key in by_name.items() if name.startswith(f"{side}_"))
+        if side in by_name or parts:
+            plan.append(_Quick(by_name.get(side, ""), side, parts))
+    named = {part for quick in plan for part in (quick.name, *(name for _, name, _ in quick.parts))}
+    plan += [_Quick(key, name, ()) for name, key in by_name.items() if name not in named and name != "total"]
+    return tuple(plan)
+
+
+def _read_quickly(given: Usage, shape: Shape) -> Usage | None:
+    """The rule's reading, where it adds up; else None."""
+    usage: Usage = {}
+    for whole, name, parts in shape.quick:
+        count = 0
+        if whole:
+            count = usage[name] = given[whole]
+        for key, part, inside in parts:
+            some = given[key]
+            if some:
+                usage[part] = some
+                if inside and whole:
+                    count -= some
+                    usage[name] = count
+        if count < 0:
+            return None
     added = sum(usage.values())
-    if total is not None and usage and total != added:
-        flags.add(Flag.TOTAL_MISMATCH)
-    usage["total"] = added if total is None else total
-    return Normalised(usage, tuple(sorted(flags)))
+    if shape.total and given[shape.total] != added:
+        return None
+    usage["total"] = added
+    return usage
 
 
-def _take_out(usage: Usage, whole: str, details: Usage, flags: set[str]) -> None:
-    """Details of a count become keys of their own and leave the count; it never goes below zero."""
-    rest = usage.get(whole, 0) - sum(details.values())
-    if rest < 0:
-        flags.add(Flag.NEGATIVE_USAGE)
-    usage[whole] = max(rest, 0)
-    for name, count in details.items():
-        if count:
-            _raise_to(usage, name, count)
+def _applies(rule: Rule, keys: set[str], model: str) -> bool:
+    def there(marks: tuple[str, ...]) -> bool:
+        return any(key.startswith(mark) if mark.endswith(".") else key == mark for mark in marks for key in keys)
+
+    return (
+        (not rule.marks or there(rule.marks))
+        and (not rule.also or there(rule.also))
+        and (not rule.model or rule.model in model)
+    )
 
 
-def _raise_to(counts: Usage, name: str, count: int) -> None:
-    """One count that is given twice counts once."""
-    counts[name] = max(counts.get(name, 0), count)
+def _read(given: Usage, shape: Shape) -> Normalised:
+    """The reading that adds up: the rule's, else another one that gives the total."""
+    counts: Usage = {}
+    for key, name in shape.counts:
+        counts[name] = max(counts.get(name, 0), given[key])
+    total = counts.pop("total", None)
+    _split_cache_writes(counts)
+    sides = [_side(name, counts) for name in ("input", "output")]
+    rest = {name: count for name, count in counts.items() if name not in _named(sides)}
+    readings = [_readings(side, shape, total) for side in sides]
+    chosen, usage = _choose(readings, rest, total)
+    flags = {Flag.NEGATIVE_USAGE for reading in chosen if reading.negative}
+    suffix = "".join(f"/{side.name}-{r.how}" for side, r in zip(sides, chosen, strict=True) if r.how)
+    added = sum(count for name, count in usage.items() if name not in NOT_TOKENS)
+    if total is None:
+        usage["total"] = added
+    else:
+        usage["total"] = total
+        if total != added and added:
+            flags.add(Flag.TOTAL_MISMATCH)
+    return Normalised(usage, tuple(sorted(flags)), shape.rule.id + suffix)
+
+
+class _Reading(NamedTuple):
+    """One way to understand a side: its disjoint counts, and in which way it departs from the rule."""
+
+    usage: Usage
+    how: str
+    negative: bool = False
+
+
+def _choose(readings: list[list[_Reading]], rest: Usage, total: int | None) -> tuple[tuple[_Reading, ...], Usage]:
+    """The first combination, the rule's own before all others, that gives the total; else the rule's own."""
+    combinations = list(product(*readings))
+    for combination in combinations:
+        usage = {**combination[0].usage, **combination[1].usage, **rest}
+        if total is None or total == sum(count for name, count in usage.items() if name not in NOT_TOKENS):
+            return combination, usage
+    first = combinations[0]
+    return first, {**first[0].usage, **first[1].usage, **rest}
+
+
+def _side(name: str, counts: Usage) -> _Side:
+    parts = {key: count for key, count in counts.items() if key.startswith(f"{name}_") and key not in NOT_TOKENS}
+    return _Side(name, counts.get(name), parts)
+
+
+def _named(sides: list[_Side]) -> set[str]:
+    return {name for side in sides for name in (side.name, *side.parts)}
+
+
+def _readings(side: _Side, shape: Shape, total: int | None) -> list[_Reading]:
+    """The rule's reading first; then, where a whole has parts that count, all of them inside and all beside."""
+    inside = {name for name in side.parts if name in shape.inside or _within(name) in shape.inside}
+    stated = _separate(side, inside, "")
+    if side.whole is None or not any(side.parts.values()):
+        return [stated]
+    others = [
+        _separate(side, other, how)
+        for how, other in (("beside", set[str]()), ("inside", set(side.parts)))
+        if other != inside
+    ]
+    others = [reading for reading in others if not reading.negative]
+    if total is None:
+        return [others[0]] if stated.negative and others and not shape.rule.strict else [stated]
+    return [stated, *others]
+
+
+def _within(name: str) -> str:
+    """Cache writes of a kind are inside where cache writes are; cached audio where cached tokens are."""
+    if name.startswith("input_cache_write_"):
+        return "input_cache_write"
+    return "input_cached" if name.startswith("input_cached_") else name
+
+
+def _separate(side: _Side, inside: set[str], how: str) -> _Reading:
+    """Disjoint counts: what is inside leaves the whole, which never goes below zero."""
+    parts = dict(side.parts)
+    _split_cached_modalities(parts)
+    whole = side.whole
+    negative = False
+    if whole is not None:
+        excess = sum(count for name, count in parts.items() if name in inside) - whole
+        if excess > 0 and "input_cached" in inside:
+            excess = _cached_before_fresh(parts, inside, excess)
+        negative = excess > 0
+        whole = max(-excess, 0) if inside else whole
+    text = parts.pop(f"{side.name}_text", 0)  # text is what a whole is made of when nothing else is said
+    if whole is not None or text:
+        parts[side.name] = (whole or 0) + (text if f"{side.name}_text" not in inside else 0)
+    ordered = {side.name: parts.pop(side.name)} if side.name in parts else {}
+    return _Reading({**ordered, **{name: count for name, count in parts.items() if count}}, how, negative)
+
+
+def _split_cache_writes(counts: Usage) -> None:
+    """A count of all cache writes, less those given by lifetime; the rest lives five minutes, as it does by default."""
+    written = counts.pop("input_cache_write", 0)
+    rest = written - counts.get("input_cache_write_5m", 0) - counts.get("input_cache_write_1h", 0)
+    if rest > 0:
+        counts["input_cache_write_5m"] = counts.get("input_cache_write_5m", 0) + rest
+
+
+def _split_cached_modalities(parts: Usage) -> None:
+    """Cached audio is counted among the cached tokens and among the audio: it leaves both."""
+    for modality in ("audio", "image", "video"):
+        cached = parts.get(f"input_cached_{modality}", 0)
+        for name in ("input_cached", f"input_{modality}") if cached else ():
+            if name in parts:
+                parts[name] = max(parts[name] - cached, 0)
+
+
+def _cached_before_fresh(parts: Usage, inside: set[str], excess: int) -> int:
+    """Where audio and cached tokens overlap and nobody says how far, what is cached is cached. The excess left."""
+    for name in ("input_audio", "input_image", "input_video"):
+        if name in inside and name in parts:
+            less = min(parts[name], excess)
+            parts[name] -= less
+            excess -= less
+    return excess

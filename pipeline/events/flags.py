@@ -40,6 +40,11 @@ class Flag(StrEnum):
     )
     TOTAL_MISMATCH = "total_mismatch", "observation: the total of the given usage is not the sum of its parts"
     NEGATIVE_USAGE = "negative_usage", "observation: a part of the usage is larger than the whole it belongs to"
+    COST_MISMATCH = "cost_mismatch", "observation: the given total cost is not the sum of the given parts"
+    PARTLY_PRICED = (
+        "partly_priced",
+        "observation: some of its tokens are of a kind that its model has no price for",
+    )
 
 
 def page() -> str:

@@ -4,6 +4,7 @@ Which keys include which (cached tokens inside input tokens or beside them) is n
 client's keys, nested details joined by a dot, and pipeline.cost makes them canonical.
 """
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Any, NamedTuple
 
@@ -12,6 +13,7 @@ from pydantic import BeforeValidator
 from pipeline.events.values import to_usd
 
 MAX_UNITS = 2**63 - 1
+DEEPEST = 2  # levels of details inside details
 Cost = dict[str, Decimal]
 
 
@@ -41,19 +43,35 @@ def _count(value: object) -> int | None:
 
 
 def usage_details(value: object) -> dict[str, int]:
-    """Counts by name, one level of nesting flattened; what is no count is left out, as Langfuse does.
+    """Counts by name, nested details flattened with a dot; what is no count is left out, as Langfuse does.
 
     Raises ValueError for what is no object.
     """
     if not isinstance(value, dict):
         raise ValueError("usage details are an object")
     flat: dict[str, int] = {}
+    _flatten(value, "", flat, DEEPEST)
+    return flat
+
+
+def _flatten(value: dict[str, Any], prefix: str, flat: dict[str, int], levels: int) -> None:
     for key, item in value.items():
         if isinstance(item, dict):
-            flat.update({f"{key}.{k}": n for k, v in item.items() if (n := _count(v)) is not None})
+            if levels:
+                _flatten(item, f"{prefix}{key}.", flat, levels - 1)
+        elif isinstance(item, list):
+            flat.update({f"{prefix}{key}.{name}": count for name, count in _by_modality(item)})
         elif (count := _count(item)) is not None:
-            flat[key] = count
-    return flat
+            flat[f"{prefix}{key}"] = count
+
+
+def _by_modality(items: list[Any]) -> Iterator[tuple[str, int]]:
+    """Google's lists of {modality, tokenCount}."""
+    for item in items:
+        if isinstance(item, dict) and isinstance(modality := item.get("modality"), str):
+            count = _count(item.get("tokenCount", item.get("token_count")))
+            if count is not None:
+                yield modality, count
 
 
 def cost_details(value: object) -> Cost:

@@ -20,6 +20,7 @@ class Priced(NamedTuple):
     price_id: str  # which price of which book was used
     priced_model: str  # the book's name of the model
     flags: tuple[str, ...]
+    usage_rule: str = ""  # how the usage was read from what was received, or how it was estimated
 
 
 UNPRICED = Priced({}, "none", {}, None, "none", "", "", ())

@@ -3,7 +3,16 @@
 This package knows nothing of events, Kafka or ClickHouse. Start at `registry.open_registry`.
 """
 
-from pipeline.registry.entities import InitialProject, Key, NewKey, Organization, Project, RateLimits, Rule
+from pipeline.registry.entities import (
+    InitialProject,
+    Key,
+    NewKey,
+    Organization,
+    Project,
+    PublishedPrices,
+    RateLimits,
+    Rule,
+)
 from pipeline.registry.errors import RegistryError
 from pipeline.registry.registry import Registry, open_registry
 
@@ -13,6 +22,7 @@ __all__ = [
     "NewKey",
     "Organization",
     "Project",
+    "PublishedPrices",
     "RateLimits",
     "Registry",
     "RegistryError",

@@ -71,6 +71,17 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedPrices:
+    """One published price document. Its epoch numbers it; it never changes. `base`: the data that it stands on."""
+
+    epoch: int
+    document: Mapping[str, Any]
+    base: str
+    note: str
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class InitialProject:
     """The project that settings ask for at start; empty strings stand for "not set"."""
 

@@ -129,3 +129,15 @@ class RuleRow(Base):
     sampling_rate: Mapped[float] = mapped_column(default=1.0)
     enabled: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class PriceBookRow(Base):
+    """One published price document: what is published once never changes, a correction is another epoch."""
+
+    __tablename__ = "price_books"
+
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+    base: Mapped[str]
+    note: Mapped[str] = mapped_column(default="")
+    published_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

@@ -8,8 +8,17 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from pipeline.registry import database, initial, keys, projects, rules
-from pipeline.registry.entities import InitialProject, Key, NewKey, Organization, Project, RateLimits, Rule
+from pipeline.registry import database, initial, keys, prices, projects, rules
+from pipeline.registry.entities import (
+    InitialProject,
+    Key,
+    NewKey,
+    Organization,
+    Project,
+    PublishedPrices,
+    RateLimits,
+    Rule,
+)
 from pipeline.registry.errors import RegistryError
 from pipeline.registry.migrations import upgrade_engine
 
@@ -124,6 +133,16 @@ class Registry:
         """Turn a rule on or off."""
         with self._writing() as session:
             rules.switch_rule(session, rule_id, enabled=enabled)
+
+    def newest_prices(self) -> PublishedPrices | None:
+        """The price document published last; None before the first."""
+        with self._reading() as session:
+            return prices.newest_prices(session)
+
+    def publish_prices(self, document: Mapping[str, Any], base: str, *, note: str = "") -> tuple[PublishedPrices, bool]:
+        """Publish a document under the next epoch; False beside it where the newest says the same already."""
+        with self._writing() as session:
+            return prices.publish_prices(session, document, base, note)
 
 
 def open_registry(url: str) -> Registry:

@@ -94,6 +94,7 @@ class ObservationRow(NamedTuple):
     usage: CountMap
     usage_provided: CountMap
     usage_source: Word
+    usage_rule: Word
     cost: MoneyMap
     total_cost: MaybeMoney
     cost_source: Word

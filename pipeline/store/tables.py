@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple, get_type_hints
 
+from pipeline.store.reprice_rows import CostHistoryRow, RepriceValueRow
 from pipeline.store.rows import ObservationRow, OffsetRangeRow, RawEventRow, ScoreRow, TraceRow
 
 RAW_EVENTS = "raw_events"
@@ -12,6 +13,8 @@ TRACES = "traces_rows"
 OBSERVATIONS = "observations_rows"
 SCORES = "scores_rows"
 OFFSET_RANGES = "offset_ranges"
+COST_HISTORY = "cost_history_rows"
+REPRICE_VALUES = "reprice_values"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             _table(OBSERVATIONS, ObservationRow),
             _table(SCORES, ScoreRow),
             _table(OFFSET_RANGES, OffsetRangeRow),
+            _table(COST_HISTORY, CostHistoryRow),
+            _table(REPRICE_VALUES, RepriceValueRow),
         )
     }
 )

@@ -54,7 +54,9 @@ class Pipeline:
         pace: Pace,
         stages: Stages,
         clock: Clock = monotonic,
+        prepare: Prepare | None = None,
     ) -> None:
+        self._prepare = prepare
         self._archive, self._intake, self._collector, self._flush = archive, intake, collector, flush
         self._limits, self._pace, self._stages, self._clock = limits, pace, stages, clock
         self.partitions: dict[TopicPartition, Partition] = {}
@@ -77,6 +79,8 @@ class Pipeline:
         await partition.ready.wait()
         await self._room.wait()
         taken = self._intake.decode(chunk)
+        if self._prepare is not None:
+            await self._prepare(taken.decoded)
         lane = self._lanes.get(partition)
         if lane is not None:
             await lane.room()

@@ -125,6 +125,7 @@ def _observation_row(
         priced.usage,
         fields.get("usage", {}),
         priced.usage_source,
+        priced.usage_rule,
         priced.cost,
         priced.total_cost,
         priced.cost_source,

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.config import Settings
-from pipeline.cost.price import ObservationPricer
 from pipeline.registry import Registry
 from pipeline.store.client import connect
 from pipeline.store.insert import Inserter
@@ -23,6 +22,8 @@ from pipeline.stream.intake import Intake
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.partition import Limits
 from pipeline.stream.pipeline import Pace, Pipeline
+from pipeline.stream.prepare import Preparation
+from pipeline.stream.pricebook import PriceShelf
 from pipeline.stream.rulebook import RuleBook
 from pipeline.stream.stages import Stages, stages_from_environment
 
@@ -35,6 +36,7 @@ class FoldWorker:
     pipeline: Pipeline
     outbox: Outbox
     rules: RuleBook
+    prices: PriceShelf
     stages: Stages
 
 
@@ -54,13 +56,11 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         for chunk in chunks:
             chunk.ack()
 
-    prices = ObservationPricer()
-    archive = Archive(
-        client, lambda: prices, lambda topic: consumer_of(app).partition_count(topic), settings.trace_bytes
-    )
+    prices = PriceShelf(registry)
+    archive = Archive(client, prices, lambda topic: consumer_of(app).partition_count(topic), settings.trace_bytes)
     flush = Flush(store, outbox, commit, archive.events_of)
     waits = Waits(settings.first, settings.hold, settings.rest)
-    collector = Collector(lambda: prices, rules, waits, stages)
+    collector = Collector(prices, rules, waits, stages)
     intake = Intake(settings.max_event_bytes, stages)
     limits = Limits(
         quiet=settings.settle_quiet,
@@ -78,9 +78,9 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         pending_bytes=settings.pending_bytes,
         revoke_deadline=settings.session_timeout * 0.8,
     )
-    pipeline = Pipeline(archive, intake, collector, flush, limits, pace, stages)
+    pipeline = Pipeline(archive, intake, collector, flush, limits, pace, stages, prepare=Preparation(prices.counter))
     app = create_app(settings, "fold", settings.events_topic, pipeline)
-    return FoldWorker(app, pipeline, outbox, rules, stages)
+    return FoldWorker(app, pipeline, outbox, rules, prices, stages)
 
 
 @dataclass(frozen=True, slots=True)

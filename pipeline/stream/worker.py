@@ -43,7 +43,12 @@ async def _fold(settings: Settings, registry: Registry) -> None:
     pipeline = worker.pipeline
     await worker.outbox.start()
     await worker.rules.refresh()
-    background = {"flush_failed": pipeline.run(), "rules_failed": worker.rules.run()}
+    await worker.prices.refresh()
+    background = {
+        "flush_failed": pipeline.run(),
+        "rules_failed": worker.rules.run(),
+        "prices_failed": worker.prices.run(),
+    }
     await _run_until_signal(worker.app, pipeline.assigned, background, worker.outbox, pipeline.close)
     worker.stages.write()
 

@@ -1,4 +1,4 @@
-"""Every query in docs/tables.md runs."""
+"""Every query in docs/tables.md and docs/cost.md runs."""
 
 import re
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.store import migrated
 
-PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
-QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+PAGES = [Path(__file__).parents[2] / "docs" / name for name in ("tables.md", "cost.md")]
+QUERIES = [query for page in PAGES for query in re.findall(r"```sql\n(.*?)```", page.read_text("utf-8"), re.DOTALL)]
 
 
 def test_the_page_has_examples() -> None:

@@ -215,6 +215,7 @@ def _observation_row(
         "usage": priced.usage,
         "usage_provided": fields.get("usage", {}),
         "usage_source": priced.usage_source,
+        "usage_rule": priced.usage_rule,
         "cost": priced.cost,
         "total_cost": priced.total_cost,
         "cost_source": priced.cost_source,

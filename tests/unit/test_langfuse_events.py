@@ -106,7 +106,7 @@ def test_an_empty_parent_is_no_parent() -> None:
     [
         ({"usageDetails": {"input": 1, "output": "2", "total": 3.0}}, {"input": 1, "output": 2, "total": 3}, None),
         ({"usageDetails": {"a": -1, "b": 1.5, "c": "x", "d": True, "e": None, "f": 1e300, "g": 7}}, {"g": 7}, None),
-        ({"usageDetails": {"p": {"cached": 1, "deep": {"er": 2}}}}, {"p.cached": 1}, None),
+        ({"usageDetails": {"p": {"cached": 1, "deep": {"er": 2}}}}, {"p.cached": 1, "p.deep.er": 2}, None),
         ({"usage": {"promptTokens": 1, "completionTokens": 2, "totalTokens": 3}},
          {"promptTokens": 1, "completionTokens": 2, "totalTokens": 3}, None),
         ({"usage": {"input": 1, "unit": "TOKENS", "inputCost": 0.25, "totalCost": "1e-3"}},

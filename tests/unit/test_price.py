@@ -6,6 +6,8 @@ from typing import Any, cast
 
 import pytest
 
+from pipeline.cost.book import PriceBook
+from pipeline.cost.document import parse_document
 from pipeline.cost.price import ObservationPricer
 from pipeline.events.model import Fields, Micros
 from pipeline.events.priced import UNPRICED, Priced
@@ -15,7 +17,7 @@ PRICE = ObservationPricer()
 
 def priced(year: int = 2024, month: int = 10, **fields: Any) -> Priced:
     at = int(datetime(year, month, 15, tzinfo=UTC).timestamp()) * 1_000_000
-    return PRICE(cast(Fields, fields), Micros(at))
+    return PRICE("p", cast(Fields, fields), Micros(at))
 
 
 RAG_CALL = {"model": "gpt-4o", "usage": {"input": 450, "output": 120}}
@@ -77,7 +79,49 @@ def test_cached_tokens_are_priced_apart() -> None:
 
 def test_an_absurd_count_of_tokens_is_priced_and_does_not_raise() -> None:
     """The store refuses such a row alone; an exception here would stop the worker for ever."""
-    names = ("output", "output_tokens", "completion_tokens", "completionTokens", "outputTokens")
-    call = priced(model="o1-pro", usage=dict.fromkeys(names, 2**63 - 1))
+    call = priced(model="o1-pro", usage={"output": 2**63 - 1, "my_own": 2**63 - 1})
     assert call.total_cost is not None
-    assert call.total_cost > 10**16
+    assert call.total_cost > 10**15
+
+
+OWN = """
+prices:
+  - {id: fee, match: fee, per_million: {input: 1}, per_unit: {requests: 0.01, searches: 0.02, images: 0.04}}
+  - {id: third, match: third, per_million: {input: 0.3333333, output: 1}}
+"""
+
+
+def own_price(**fields: Any) -> Priced:
+    return ObservationPricer(PriceBook(parse_document(OWN)))("p", cast(Fields, fields), Micros(10**15))
+
+
+def test_a_fee_is_due_for_each_request_and_for_each_unit() -> None:
+    call = own_price(model="fee", usage={"input": 10, "searches": 2, "images": 1})
+    assert call.cost == {
+        "input": Decimal("0.00001"), "searches": Decimal("0.04"), "images": Decimal("0.04"),
+        "requests": Decimal("0.01"), "total": Decimal("0.09001"),
+    }  # fmt: skip
+    assert call.usage["total"] == 10
+    assert own_price(model="fee", usage={"input": 10, "requests": 3}).cost["requests"] == Decimal("0.03")
+
+
+def test_a_part_is_rounded_to_twelve_places_half_to_even_and_the_total_is_the_sum_of_parts() -> None:
+    call = own_price(model="third", usage={"input": 5, "output": 3})
+    assert call.cost["input"] == Decimal("0.000001666666")  # 0.0000016666665
+    assert own_price(model="third", usage={"input": 15}).cost["input"] == Decimal("0.000005000000")  # 0.0000049999995
+    assert call.total_cost == call.cost["input"] + call.cost["output"]
+
+
+def test_tokens_that_have_no_price_are_flagged_and_the_rest_is_charged() -> None:
+    call = own_price(model="third", usage={"input": 5, "mystery": 7})
+    assert call.flags == ("partly_priced",)
+    assert set(call.cost) == {"input", "total"}
+
+
+def test_a_total_alone_is_input_where_only_input_is_sold() -> None:
+    assert priced(model="text-embedding-3-small", usage={"total": 1000}).total_cost == Decimal("0.00002")
+
+
+def test_a_given_total_that_is_not_the_sum_of_the_given_parts_stays_and_is_flagged() -> None:
+    call = priced(cost={"input": Decimal(1), "output": Decimal(2), "total": Decimal(5)})
+    assert (call.total_cost, call.flags) == (Decimal(5), ("cost_mismatch",))

@@ -17,7 +17,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "store": set(),
     "local": set(),
     "evaluate": {"store"},
-    "ops": {"store", "local"},
+    "ops": {"store", "local", "cost", "registry"},  # re-pricing computes with the books that the registry has
     "blobs": set(),
     "ingest": {"registry", "blobs"},
     "stream": {"fold", "cost", "evaluate", "store", "registry"},

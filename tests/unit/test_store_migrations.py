@@ -29,7 +29,7 @@ def test_migrations_are_numbered_without_gaps() -> None:
 def test_a_migration_is_one_commented_statement_that_may_run_twice(migration: Migration) -> None:
     assert migration.sql.startswith("-- ")
     assert ";" not in statement(migration, ONE_SERVER)
-    assert "IF NOT EXISTS" in statement(migration, ONE_SERVER)
+    assert re.search("IF NOT EXISTS|OR REPLACE", statement(migration, ONE_SERVER))
 
 
 @every_migration
@@ -60,7 +60,8 @@ def test_a_name_that_is_no_identifier_is_refused(name: str) -> None:
     ("view", "row"), [("traces", TraceRow), ("observations", ObservationRow), ("scores", ScoreRow)]
 )
 def test_a_view_shows_the_columns_of_its_rows_in_order(view: str, row: type) -> None:
-    (migration,) = (migration for migration in MIGRATIONS if migration.name.endswith(f"_{view}.sql"))
+    made = re.compile(rf"CREATE (OR REPLACE )?VIEW (IF NOT EXISTS )?spanfold\.{view} ")
+    migration = [migration for migration in MIGRATIONS if made.search(statement(migration, ONE_SERVER))][-1]
     columns = statement(migration, ONE_SERVER).split("SELECT ")[1].split(" FROM ")[0].split(", ")
     fields = [name for name in row._fields if name not in ("score_group", "is_deleted")]  # type: ignore[attr-defined]
     assert columns == fields

@@ -1,0 +1,48 @@
+"""`spanfold prices`: publish a price document, show the one that holds.
+
+A document is published as a whole, under the next epoch, and never changes afterwards. Workers take it within seconds;
+rows that were written before keep their cost until `spanfold reprice`.
+"""
+
+from pathlib import Path
+
+import yaml
+
+from pipeline.config import Settings
+from pipeline.cost.base import base_version
+from pipeline.cost.document import PriceDocumentError, parse_document
+from pipeline.registry import PublishedPrices, open_registry
+
+
+def publish(settings: Settings, path: Path, note: str = "") -> tuple[PublishedPrices, bool]:
+    """Publish a file; False beside it where the newest says the same. Raises PriceDocumentError, RegistryError."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PriceDocumentError(f"{path} cannot be read: {error}", remedy="Check the path.") from error
+    document = parse_document(text)
+    registry = open_registry(settings.registry)
+    try:
+        return registry.publish_prices(document.model_dump(mode="json", by_alias=True), base_version(), note=note)
+    finally:
+        registry.close()
+
+
+def show(settings: Settings) -> str:
+    """The newest document as YAML, with its epoch; it can be edited and published again."""
+    registry = open_registry(settings.registry)
+    try:
+        newest = registry.newest_prices()
+    finally:
+        registry.close()
+    if newest is None:
+        return f"# book 0, on {base_version()}: nothing was published\n"
+    head = f"# book {newest.epoch}, published {newest.published_at:%Y-%m-%d %H:%M:%S} UTC, on {newest.base}\n"
+    return head + yaml.safe_dump(_without_defaults(newest.document), sort_keys=False, allow_unicode=True)
+
+
+def _without_defaults(value: object) -> object:
+    if isinstance(value, dict):
+        made = {key: _without_defaults(item) for key, item in value.items()}
+        return {key: item for key, item in made.items() if item not in (None, "", [], {})}
+    return [_without_defaults(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,65 @@
+"""The price book of this worker: the newest that the registry has published, looked for now and then.
+
+Call it for the pricer that holds now; a flush takes one and uses it throughout, so no row mixes two books. A registry
+that does not answer leaves the last known book. A new book is in use everywhere REFRESH_SECONDS plus one flush after
+it was published, where the registry answers: `spanfold reprice` waits for longer than that.
+"""
+
+import asyncio
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from pipeline.cost.base import base_version
+from pipeline.cost.book import PriceBook
+from pipeline.cost.document import PriceDocumentError, check_document
+from pipeline.cost.price import ObservationPricer
+from pipeline.cost.tokens import TokenCounter
+from pipeline.registry import PublishedPrices, Registry
+
+log = structlog.get_logger(__name__)
+
+REFRESH_SECONDS = 5.0
+
+
+class PriceShelf:
+    """Call it for the pricer of the newest book that is known here."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self.counter = TokenCounter()
+        self._pricer = ObservationPricer(PriceBook(), self.counter)
+
+    def __call__(self) -> ObservationPricer:
+        """The pricer that holds now."""
+        return self._pricer
+
+    async def refresh(self) -> None:
+        """Look for a newer book once, and take it."""
+        published = await asyncio.to_thread(self._registry.newest_prices)
+        if published is None or published.epoch <= self._pricer.epoch:
+            return
+        if published.base != base_version():
+            log.warning("prices_on_another_base", epoch=published.epoch, theirs=published.base, ours=base_version())
+        book = await asyncio.to_thread(_book, published)
+        if book is not None:
+            self._pricer = ObservationPricer(book, self.counter)
+            log.info("prices_taken", epoch=book.epoch)
+
+    async def run(self) -> None:
+        """Refresh for ever."""
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            try:
+                await self.refresh()
+            except SQLAlchemyError as error:
+                log.warning("prices_not_refreshed", error=str(error)[:300])
+
+
+def _book(published: PublishedPrices) -> PriceBook | None:
+    """None, and a line in the log, for a document that this version cannot read: the last known book stays."""
+    try:
+        return PriceBook(check_document(published.document), epoch=published.epoch)
+    except PriceDocumentError as error:
+        log.error("prices_not_readable", epoch=published.epoch, error=str(error))
+        return None
