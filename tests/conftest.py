@@ -10,6 +10,7 @@ from hypothesis import settings
 
 pytest_plugins = ["tests.fixtures.kafka", "tests.fixtures.clickhouse", "tests.fixtures.worker"]
 
-settings.register_profile("short", max_examples=100, deadline=None)  # a busy machine is no failure
+# A busy machine is no failure. In CI a change is judged by the same examples each time; elsewhere others are tried.
+settings.register_profile("short", max_examples=100, deadline=None, derandomize="CI" in os.environ)
 settings.register_profile("deep", max_examples=5_000, deadline=None)
 settings.load_profile(os.environ.get("SPANFOLD_TEST_DEPTH", "short"))

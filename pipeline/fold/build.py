@@ -155,6 +155,8 @@ def _choose(state: TraceState, attributes: Attributes, want: Want) -> list[Obser
         unwritten.update(tree.changed)
         state.ready, state.held_since = False, Micros(0)
         return [node for node in unwritten if node.loaded] if state.shed else list(unwritten)
+    if attributes != state.attributes:
+        state.attributes = ()  # some rows will show these, others still the old ones
     until = want.held_until
     chosen, waiting = [], Micros(0)
     for node in unwritten:

@@ -166,3 +166,12 @@ def test_a_redelivery_puts_all_rows_of_its_trace_in_doubt() -> None:
         ["x1"], ["x2"],
     )  # fmt: skip
     assert built.trace is not None
+
+
+def test_attributes_that_went_and_came_back_are_written_on_every_row() -> None:
+    story = Story().trace(user_id="ada").span("a", end_time=1).span("b", end_time=1)
+    assert set(story.observations()) == {"a", "b"}
+    story.trace(user_id="bob").span("a", end_time=2)
+    assert set(story.observations(SOON)) == {"a"}  # its row says bob
+    story.trace(user_id="ada")
+    assert set(story.observations()) == {"a"}
