@@ -10,8 +10,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from unittest.mock import patch
 
 import orjson
@@ -34,6 +35,8 @@ from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Limits, Partition
 from pipeline.stream.pipeline import Pace, Pipeline
 from pipeline.stream.stages import Stages
+
+T = TypeVar("T")
 
 PROJECT = "bench"
 TP = TopicPartition("bench.events", 0)
@@ -96,6 +99,13 @@ def traced(trace: str, at: int) -> Said:
 def _iso(at: int) -> str:
     seconds, micros = divmod(START + at, SECOND)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{micros:06d}Z"
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of so many, the last one of what is left."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def resident() -> float:
@@ -250,8 +260,9 @@ def simulated(
 
 
 def _raw(key: tuple[str, str], id_: str, value: bytes) -> lookups.RawEvent:
-    event_id = orjson.loads(value)["id"]
-    identity, at, seen = event_identity(event_id, value), Micros(START), Micros(START)
-    content, (topic, number) = headers.LANGFUSE_JSON.decode(), TP
-    told = ("observation", id_, content, value, "bench")
-    return lookups.RawEvent(*key, event_id, identity, *told, at, topic, number, 0, 0, at, seen)
+    event_id, at = orjson.loads(value)["id"], Micros(START)
+    return lookups.RawEvent(
+        project_id=key[0], trace_id=key[1], event_id=event_id, identity=event_identity(event_id, value),
+        kind="observation", entity_id=id_, content_type=headers.LANGFUSE_JSON.decode(), value=value, receiver="bench",
+        received_at=at, topic=TP.topic, partition=TP.partition, offset=0, position=0, timestamp=at, first_seen=at,
+    )  # fmt: skip
