@@ -19,6 +19,7 @@ from pipeline.events.langfuse_usage import Cost, CostDetails, Usage, UsageDetail
 from pipeline.events.literals import check_literals
 from pipeline.events.model import Event, Fields, Kind, Level
 from pipeline.events.reasons import DecodeError, Reason
+from pipeline.events.tool_calls import tool_calls
 from pipeline.events.values import IdField, MetadataField, MicrosField, TextField, to_text
 
 OBSERVATION_TYPES = ("span", "generation", "agent", "tool", "chain", "retriever", "evaluator", "embedding", "guardrail")
@@ -200,6 +201,8 @@ def _observation_event(project_id: str, envelope: ObservationEnvelope) -> Event:
     kind = (body.get("type") or "SPAN").upper() if prefix == "observation" else prefix.upper()
     fields["type" if verb == "create" else "type_provisional"] = kind
     _add_usage_and_cost(fields, body)
+    if kind == "GENERATION" and "output" in fields and (calls := tool_calls(fields["output"])):
+        fields["tool_calls"] = calls
     return Event(
         project_id,
         given_trace or keys.derived_id(project_id, entity_id),

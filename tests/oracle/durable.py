@@ -20,14 +20,6 @@ BEGAN = 1_700_000_000_000_000
 Trace = tuple[str, str]  # project, trace or group of scores
 
 
-def decode(record: Record, max_bytes: int) -> list[Event]:
-    """The worker's `decode_record`, which also reads tombstones: no format has a word for them yet."""
-    events = decode_record(record, max_bytes)
-    if b'"deleted":true' not in (record.value or b""):
-        return events
-    return [event._replace(fields={**event.fields, "deleted": True}) for event in events]
-
-
 class Log:
     """A topic: its records, who reads each partition, and how far that is committed."""
 
@@ -44,7 +36,7 @@ class Log:
         offset = len(self.records[number])
         timestamp = Micros(BEGAN + TWENTY_MINUTES * sum(map(len, self.records)))
         record = Record(TOPIC, number, offset, timestamp, key, value, ())
-        [decoded] = decode(record, 2**20)
+        [decoded] = decode_record(record, 2**20)
         self.records[number].append(record)
         self.known[number].append(Known(decoded, event_identity(decoded.event_id, value)))
 
@@ -97,7 +89,8 @@ class Store:
         first: dict[tuple[str, bytes], RawEventRow] = {}
         for row in sorted(self.archive.get(trace, ()), key=lambda row: (row.timestamp, row.offset), reverse=True):
             first[row.event_id, row.identity] = row
-        return sorted(first.values(), key=lambda row: (row.kind, row.entity_id, row.event_id, row.identity))
+        by_entity = sorted(first.values(), key=lambda row: (row.entity_id, row.event_id, row.identity))
+        return sorted(by_entity, key=lambda row: row.kind, reverse=True)
 
     def archived_from(self, number: int) -> Iterator[Trace]:
         """Traces that have an archived event from a partition."""

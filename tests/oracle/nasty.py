@@ -80,6 +80,8 @@ def _fields(draw: st.DrawFn, opinions: list[tuple[str, Any]], most: int) -> dict
 def as_sent(event: Event) -> Event:
     """The event with what a producer could not send left out or mended: empty ids, a score without a name or value."""
     fields: Any = {name: value for name, value in event.fields.items() if (name, value) not in _NOT_ON_THE_WIRE}
+    if "deleted" in fields:
+        return event._replace(event_id=event.event_id or "e0", fields={"deleted": True}, derived_trace=False)
     if event.kind is Kind.SCORE and not fields.get("name"):
         fields["name"] = "quality"
     if event.kind is Kind.SCORE and "data_type" not in fields:

@@ -18,7 +18,6 @@ from pipeline.store import lookups
 from pipeline.stream import archive as archive_module
 from pipeline.stream import collect as collect_module
 from pipeline.stream import flush as flush_module
-from pipeline.stream import intake as intake_module
 from pipeline.stream.archive import Archive
 from pipeline.stream.chunk import Chunk
 from pipeline.stream.collect import Collector, Waits
@@ -30,7 +29,7 @@ from pipeline.stream.persist import Cancelled
 from pipeline.stream.pipeline import Pace, Pipeline
 from pipeline.stream.stages import Stages
 from tests.oracle.answers import known_trace_hashes, open_traces, read_back, read_back_observations, stored_traces
-from tests.oracle.durable import PARTITIONS, TOPIC, Log, Store, Write, decode
+from tests.oracle.durable import PARTITIONS, TOPIC, Log, Store, Write
 from tests.oracle.folded import PRICE
 
 QUIET, IDLE, LONGEST = 2.0, 60.0, 150.0  # seconds
@@ -75,8 +74,6 @@ def in_memory(clock: Clock) -> Iterator[None]:
         stack.enter_context(capture_logs())
         for module in (flush_module, collect_module):
             stack.enter_context(patch.object(module, "time", time))
-        for module in (intake_module, archive_module):
-            stack.enter_context(patch.object(module, "decode_record", decode))
         stack.enter_context(patch.object(archive_module, "ask_store", ask))
         for name, answer in (
             ("known_trace_hashes", known_trace_hashes), ("open_traces", open_traces), ("read_back", read_back),
