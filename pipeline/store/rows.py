@@ -142,8 +142,8 @@ class ScoreRow(NamedTuple):
     first_seen: Time
     updated_at: Time
     row_version: Count
-    score_group: Text  # session:ID or run:ID, part of the key; '' where there is a trace
     is_deleted: Deleted = 0
+    score_group: Text = ""  # session:ID or run:ID, part of the key; '' where there is a trace
 
 
 class RawEventRow(NamedTuple):

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from pipeline.events.keys import trace_hash
+from pipeline.events.keys import record_key, trace_hash
+from pipeline.ingest.partition import partition_of
 from pipeline.store.errors import CODES
 from pipeline.store.insert import Inserter
 from pipeline.store.lookups import known_trace_hashes, open_traces, read_back, stored_offset_ranges
@@ -39,14 +40,27 @@ async def test_the_known_hashes_are_those_of_the_partition_sorted_and_once(store
     ]
     await inserter.insert("raw_events", rows, "a")
     await inserter.insert("raw_events", [raw_event_row(trace_id="t1", topic="other", partition=1)], "b")
-    hashes = known_trace_hashes(store, TOPIC, 1)
+    hashes = known_trace_hashes(store, TOPIC, 1, 2)
     assert isinstance(hashes, array)
     assert hashes.typecode == "Q"
     assert list(hashes) == sorted({trace_hash("project", f"t{number}") for number in range(1, 3_000, 2)})
 
 
 def test_an_empty_archive_knows_no_trace(store: Client) -> None:
-    assert list(known_trace_hashes(store, TOPIC, 0)) == []
+    assert list(known_trace_hashes(store, TOPIC, 0, 0)) == []
+
+
+async def test_a_trace_whose_archive_expired_is_known_where_its_events_would_come(
+    store: Client, inserter: Inserter
+) -> None:
+    names = [f"t{number}" for number in range(50)] + ODD_IDS
+    await inserter.insert("traces_rows", [trace_row(trace_id=name) for name in names], "a")
+    for partition in range(4):
+        here = {name for name in names if partition_of(record_key("project", name), 4) == partition}
+        assert list(known_trace_hashes(store, TOPIC, partition, 4)) == sorted(trace_hash("project", n) for n in here)
+        assert len(here) > 5
+    everywhere = sorted(trace_hash("project", name) for name in names)
+    assert list(known_trace_hashes(store, TOPIC, 3, 0)) == everywhere
 
 
 async def test_reading_back_gives_each_distinct_event_once_with_its_bytes(store: Client, inserter: Inserter) -> None:
