@@ -16,7 +16,9 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from pipeline.events.priced import UNPRICED
-from pipeline.fold.observation import NOTHING, Observation, added, without
+from pipeline.fold.circles import circle_of, cut_of
+from pipeline.fold.observation import NOTHING, Observation, without
+from pipeline.fold.sums import push_up
 
 MAX_PATH = 100  # whole paths of a chain of n observations would take n * n / 2 ids
 
@@ -96,7 +98,8 @@ class Tree:
                 self._check_repeats(node)
             self._recheck.clear()
         if self._unsummed:
-            self._sum_up()
+            push_up(self._unsummed, self.changed)
+            self._unsummed.clear()
 
     def over(self, node: Observation) -> Observation | None:
         """What it hangs under, in the rows: the root for orphans and cut circles."""
@@ -152,7 +155,9 @@ class Tree:
     def _place(self, node: Observation, waiting: dict[str, Observation] | None) -> None:
         """1 look for a circle, 2 take in the children that waited, 3 hang it up, 4 cut the circle."""
         parent_id = node.parent_id
-        circle = self._circle_of(node) if parent_id and (waiting or node.kids or parent_id == node.id) else None  # 1
+        circle = (
+            circle_of(node, self.nodes) if parent_id and (waiting or node.kids or parent_id == node.id) else None
+        )  # 1
         for kid in (waiting or {}).values():  # 2
             kid.orphan = False
             self._hang(kid, node)
@@ -174,7 +179,7 @@ class Tree:
 
     def _unlink(self, node: Observation) -> None:
         """Take back what its parent link did, but leave it hanging where it is."""
-        if self._circles and (cut := self._cut_of(node)) is not None:
+        if self._circles and (cut := cut_of(node, self.nodes)) is not None:
             cut.cut = False
             self._circles -= 1
             if cut is not node:
@@ -258,27 +263,6 @@ class Tree:
             self.moved[loose] = None
             self._depths += 1
 
-    def _circle_of(self, node: Observation) -> list[Observation] | None:
-        """The links from it back to itself, where there are such; stops at a circle that it is not in."""
-        trail = [node]
-        at = self.nodes.get(node.parent_id)
-        while at is not None and at is not node and not at.cut:
-            trail.append(at)
-            at = self.nodes.get(at.parent_id) if at.parent_id else None
-        return trail if at is node else None
-
-    def _cut_of(self, node: Observation) -> Observation | None:
-        """Where the circle that it is in was cut, None where it is in none."""
-        at: Observation | None = node
-        while at is not None and not at.cut:
-            at = self.nodes.get(at.parent_id) if at.parent_id else None
-        if at is None or at is node:
-            return at
-        cut, at = at, self.nodes[at.parent_id]
-        while at is not cut and at is not node:
-            at = self.nodes[at.parent_id]
-        return cut if at is node else None
-
     def _check_repeats(self, node: Observation) -> None:
         repeats = self._repeats_a_child(node)
         if repeats != node.repeats:
@@ -301,42 +285,6 @@ class Tree:
             and not (costs and kid.priced.total_cost is None)
             for kid in self.children(node)
         )
-
-    def _sum_up(self) -> None:
-        """Push differences upwards, each observation after all that lies below it and has one."""
-        below: dict[Observation, int] = {}  # how many of its children will push
-        for node in self._unsummed:
-            if node in below:
-                continue
-            below[node] = 0
-            over = node.over
-            while over is not None:
-                if over in below:
-                    below[over] += 1
-                    break
-                below[over] = 1
-                over = over.over
-        ready = [node for node, count in below.items() if not count]
-        for node in ready:
-            self._push(node)
-            over = node.over
-            if over is not None:
-                below[over] -= 1
-                if not below[over]:
-                    ready.append(over)
-        self._unsummed.clear()
-
-    def _push(self, node: Observation) -> None:
-        total = node.subtree()
-        gave = node.gave
-        if total == gave:
-            return
-        node.gave = total
-        if node is not self.loose:
-            self.changed[node] = None
-        over = node.over
-        if over is not None:
-            over.got = added(over.got, without(total, gave))
 
 
 def _seniority(node: Observation) -> tuple[int, str]:

@@ -81,7 +81,7 @@ class Stream:
     def again(self, id_: str) -> list[bytes]:
         """The events of one observation."""
         number = int(id_.removeprefix("obs-"))
-        return [self._create(number)[2], self._end(number)[2]]
+        return [self._create(number).value, self._end(number).value]
 
     def _trace(self, number: int) -> str:
         return f"trace-{number // self._case.per_trace}"

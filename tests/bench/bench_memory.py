@@ -1,7 +1,7 @@
 """Memory for one million open traces of one event each: what is resident as they come, most of them asleep.
 
 The real pipeline on a simulated clock, with default limits and with a tenth of the bytes; both at once, each in a
-process of its own. Nothing settles meanwhile. `python -m tests.bench.bench_memory [TRACES]`, two minutes.
+process of its own. Nothing settles meanwhile. `python -m tests.bench.bench_memory [TRACES]`; takes five minutes of CPU.
 """
 
 import subprocess

@@ -49,10 +49,17 @@ PRICE = ObservationPricer()
 _HEADERS = ((headers.CONTENT_TYPE, headers.LANGFUSE_JSON), (headers.PROJECT, PROJECT.encode()))
 _TURNS = 200  # of the loop: more than the cold lane needs for what one flush wants
 
-Said = tuple[str, str, bytes]  # trace, observation or trace again, Langfuse event
 Regenerate = Callable[[str], list[bytes]]
 Sink = Callable[[str, Sequence[Any], Micros], None]
 _LINES = "".join(f"line {n}: {n * 2654435761 % 2**32:x} " for n in range(4_000))
+
+
+class Said(NamedTuple):
+    """A Langfuse event: of a trace, about an observation of it or about the trace itself."""
+
+    trace: str
+    id_: str
+    value: bytes
 
 
 class Figures(NamedTuple):
@@ -77,7 +84,7 @@ def created(trace: str, id_: str, parent: str | None, at: int, kind: str = "gene
             "model": "gpt-4o" if kind == "generation" else None, "environment": "production",
             "modelParameters": {"temperature": 0.2, "max_tokens": 800}, "level": "DEFAULT",
             "metadata": {"attempt": 1, "node": "answer"}}  # fmt: skip
-    return trace, id_, said(f"{kind}-create", id_, at, body)
+    return Said(trace, id_, said(f"{kind}-create", id_, at, body))
 
 
 def ended(trace: str, id_: str, at: int, tokens: int = 100, kind: str = "generation") -> Said:
@@ -86,14 +93,14 @@ def ended(trace: str, id_: str, at: int, tokens: int = 100, kind: str = "generat
     if kind == "generation":
         used = {"input": 180 + tokens, "output": tokens, "total": 180 + 2 * tokens}
         body |= {"usage": used | {"unit": "TOKENS"}, "usageDetails": used}
-    return trace, id_, said(f"{kind}-update", id_, at, body, 620)
+    return Said(trace, id_, said(f"{kind}-update", id_, at, body, 620))
 
 
 def traced(trace: str, at: int) -> Said:
     """What is known of the trace."""
     body = {"id": trace, "name": "agent-run", "userId": "user", "sessionId": "session", "tags": ["bench"],
             "release": "1.4.2", "environment": "production", "metadata": {"region": "eu"}}  # fmt: skip
-    return trace, trace, said("trace-create", trace, at, body)
+    return Said(trace, trace, said("trace-create", trace, at, body))
 
 
 def _iso(at: int) -> str:
