@@ -3,7 +3,7 @@
 Trace events win, then the root observation's word, then any observation's, the newest first. Tags are the union of all.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pipeline.events.model import Fields
 
@@ -20,6 +20,11 @@ class Attributes(NamedTuple):
     environment: str
     public: bool
 
+
+OF_THE_ROOT: tuple[
+    Literal["trace_name", "name", "user_id", "session_id", "release", "version", "environment", "public"], ...
+] = ("trace_name", "name", "user_id", "session_id", "release", "version", "environment", "public")
+"""Fields of the root observation that count here."""
 
 NO_ATTRIBUTES = Attributes("", "", "", (), "", "", "default", False)
 

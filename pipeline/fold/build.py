@@ -179,7 +179,7 @@ def _mark_written(state: TraceState, nodes: Iterable[Observation], attributes: A
         changed.pop(node, None)
         node.held_since = Micros(0)
         node.shown = attributes
-        if node is not root:
+        if node is not root and node.loaded:
             node.fields = None  # most are never asked again
 
 

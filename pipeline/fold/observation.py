@@ -64,7 +64,7 @@ class Observation(Layers):
         return (cost, costs, tokens) if own is None else (own + cost if costs else own, costs + 1, tokens)
 
     def content(self) -> Fields:
-        """The merged fields. Treat them as read-only."""
+        """The merged fields; of one whose content was let go (shed.py) what is left. Treat them as read-only."""
         return self.merged() if self.fields is None else self.fields
 
 

@@ -8,8 +8,10 @@ observations and not by what they say.
 
 from collections.abc import Iterable
 from itertools import islice
+from typing import cast
 
-from pipeline.events.model import Event, Kind
+from pipeline.events.model import Event, Fields, Kind
+from pipeline.fold.attributes import OF_THE_ROOT
 from pipeline.fold.layers import Layer
 from pipeline.fold.observation import Observation
 from pipeline.fold.state import TraceState
@@ -26,16 +28,22 @@ def shed(state: TraceState) -> int:
     freed = 0
     if state.expired:
         return freed
-    root, unwritten, touched = state.tree.root, state.unwritten, state.touched
+    tops, root, unwritten, touched = state.tree.tops, state.tree.root, state.unwritten, state.touched
     for node in state.observations.values():
         if node.loaded and node not in unwritten and node.id not in touched and node is not root:
+            node.fields = _brief(node) if node.id in tops else None  # it may become the root
             node.unload()
-            node.fields = None
             state.shed += 1
             freed += max(node.size - SKELETON, 0)
             node.size = min(node.size, SKELETON)
     state.size -= freed
     return freed
+
+
+def _brief(node: Observation) -> Fields:
+    """What the attributes of the trace may be taken from."""
+    content = node.content()
+    return cast(Fields, {name: content[name] for name in OF_THE_ROOT if name in content})
 
 
 def missing(state: TraceState, events: Iterable[Event]) -> set[str]:
@@ -68,6 +76,7 @@ def bring_back(state: TraceState, id_: str, layers: Iterable[Layer], size: int) 
     if node is None or node.loaded:
         return 0
     at_first = node.first_at
+    node.fields = None
     node.load(layers)
     node.first_at = at_first
     state.shed -= 1

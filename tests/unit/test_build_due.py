@@ -5,6 +5,7 @@ from decimal import Decimal
 from pipeline.cost.price import ObservationPricer
 from pipeline.events.model import Event, Fields, Kind, Micros
 from pipeline.fold.build import build, rest
+from pipeline.fold.shed import shed
 from pipeline.fold.state import Seen, TraceState
 from tests.unit.story import PRICE, SOON, Story, held, usd
 
@@ -175,3 +176,13 @@ def test_attributes_that_went_and_came_back_are_written_on_every_row() -> None:
     assert set(story.observations(SOON)) == {"a"}  # its row says bob
     story.trace(user_id="ada")
     assert set(story.observations()) == {"a"}
+
+
+def test_a_top_whose_content_was_let_go_may_become_the_root() -> None:
+    story = Story().span("first", start_time=1, end_time=2, user_id="ada").span("second", start_time=3, end_time=4)
+    story.span("second", name="the second", input="long")
+    story.build()
+    assert shed(story.state) == 0  # these events are small, but their content is gone
+    story.span("first", parent_observation_id="second") if story.state.observations["first"].loaded else None
+    built = story.build()
+    assert built.attributes.name == "the second"
