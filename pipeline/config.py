@@ -110,7 +110,7 @@ class Settings(BaseSettings):
         32 * 2**20, ge=1, description="Bytes of one trace's events kept; beyond, what is written of it is read back."
     )
     open_traces: int = Field(2_000_000, ge=1, description="Open traces, in memory or not; beyond, the oldest settle.")
-    resident_bytes: int = Field(160 * 2**20, ge=1, description="Bytes of events kept; memory is about 5 times that.")
+    resident_bytes: int = Field(128 * 2**20, ge=1, description="Bytes of events kept; memory is about 5 times that.")
 
     # Evaluation
     first_rule_sampling: float = Field(

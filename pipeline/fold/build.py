@@ -98,7 +98,7 @@ def _refresh_touched(state: TraceState, price: Pricer) -> None:
     if state.rewrite:
         state.rewrite = False
         unwritten.update(dict.fromkeys(tree.nodes.values()))
-        state.touched_scores.update(state.scores)
+        state.touched_scores.update(dict.fromkeys(state.scores))
         state.gone.update(state.hidden)
         state.written = False
 
@@ -181,6 +181,9 @@ def _mark_written(state: TraceState, nodes: Iterable[Observation], attributes: A
         node.shown = attributes
         if node is not root and node.loaded:
             node.fields = None  # most are never asked again
+    for notes in (unwritten, changed):
+        if not notes:
+            notes.clear()  # a dict that was emptied one by one keeps its table
 
 
 def _observation_view(state: TraceState, node: Observation) -> ObservationView:

@@ -18,6 +18,7 @@ from pipeline.fold.tree import Tree
 _CARRIED = frozenset({"trace_name", "user_id", "session_id", "release", "tags", "public"})
 _SCORE, _TRACE = Kind.SCORE, Kind.TRACE  # an enum's members are slow to look up
 NEVER = Micros(-1)
+SKELETON = 800  # bytes that a trace counts beside its events: its memory is that of so many bytes of events
 
 
 class Seen(Enum):
@@ -38,7 +39,7 @@ class TraceState:
         "attributes", "base_count", "carried", "conflicting", "deleted_at", "derived", "epoch", "expired", "first_seen",
         "gone", "hash", "heard", "held_since", "hidden", "holder", "latest_at", "observations", "project_id", "ready",
         "restored", "revision", "rewrite", "scores", "seen", "shed", "size", "totals", "touched", "touched_scores",
-        "trace", "trace_id", "trace_touched", "tree", "unwritten", "unwritten_scores", "unwritten_since", "written",
+        "trace", "trace_id", "trace_touched", "tree", "unwritten", "unwritten_since", "written",
     )  # fmt: skip
 
     def __init__(self, project_id: str, trace_id: str, first_seen: Micros) -> None:
@@ -50,14 +51,14 @@ class TraceState:
         self.seen: dict[str, bytes] = {}  # event id -> identity; see `_again`
         self.restored: dict[bytes, int] | None = None  # identity -> offset of the events that came from the archive
         self.base_count = 0  # events that the archive no longer has, but stored rows were made from
-        self.size = 0  # bytes of the events taken in
+        self.size = SKELETON  # bytes of the events taken in, and what the state itself counts
         self.conflicting = False
         self.derived = False
         self.expired = False  # there were such
         self.revision = 0  # distinct events that are no scores: what evaluation results are numbered by
         self.latest_at = Micros(0)  # the newest event time among those
         self.deleted_at = NEVER  # event time of the newest tombstone
-        self.hidden: set[str] = set()  # observations of which it hides something
+        self.hidden: dict[str, None] = {}  # observations of which it hides something
         # what they amount to
         self.trace = Layers()
         self.carried = Layers()  # trace attributes that observations carry
@@ -70,9 +71,8 @@ class TraceState:
         # what has to be done
         self.touched: dict[str, Observation] = {}  # with events that were not refreshed yet
         self.unwritten: dict[Observation, None] = {}  # their own rows are out of date
-        self.unwritten_scores: set[str] = set()
-        self.touched_scores: set[str] = set()
-        self.gone: set[str] = set()  # observations whose rows a tombstone takes back
+        self.touched_scores: dict[str, None] = {}
+        self.gone: dict[str, None] = {}  # observations whose rows a tombstone takes back
         self.trace_touched = False  # a trace event came
         self.ready = False  # an observation that has ended waits for its row
         self.held_since = Micros(0)  # since when the first open observation waits for its row; 0: none
@@ -98,6 +98,12 @@ class TraceState:
     def has_trace_row(self) -> bool:
         """False for groups of scores that belong to a session or a dataset run."""
         return is_trace(self.trace_id) or self.revision > 0
+
+    def dissolve(self) -> None:
+        """It leaves memory: without its circles of references it is gone at once, and no collector has to find it."""
+        for node in self.observations.values():
+            node.over = node.kids = None
+        self.tree.loose.over = self.tree.loose.kids = None
 
     def knows(self, observation_id: str) -> bool:
         """True once an event of this observation was folded."""
@@ -145,7 +151,7 @@ class TraceState:
         elif at > self.deleted_at:
             self._add_observation(event.entity_id, fields, stamp, size, now)
         else:
-            self.hidden.add(event.entity_id)
+            self.hidden[event.entity_id] = None
 
     def restore(self, event: Event, identity: bytes, offset: int, size: int) -> Seen:
         """Fold in an event that the archive gave back, once had at `offset` (-1: of another partition)."""
@@ -204,7 +210,7 @@ class TraceState:
         score = self.scores.get(id_)
         if score is None:
             score = self.scores[id_] = Score()
-        self.touched_scores.add(id_)
+        self.touched_scores[id_] = None
         if at <= max(self.deleted_at, score.deleted_at):
             return
         if "deleted" in fields:
@@ -221,14 +227,14 @@ class TraceState:
         self.carried.hide(until)
         for id_, score in self.scores.items():
             score.hide(until)
-            self.touched_scores.add(id_)
+            self.touched_scores[id_] = None
         for id_, node in {**self.observations, **self.touched}.items():
             self._hide_observation(id_, node, until)
 
     def _hide_observation(self, id_: str, node: Observation, until: Micros) -> None:
         if node.first_at > until:
             return
-        self.hidden.add(id_)
+        self.hidden[id_] = None
         if node.last_at > until:
             node.hide(until)
             node.fields = None
@@ -236,7 +242,7 @@ class TraceState:
             return
         self.touched.pop(id_, None)
         if id_ in self.observations:
-            self.gone.add(id_)
+            self.gone[id_] = None
             self.tree.drop(node)
             self.totals.drop(node)
             self.unwritten.pop(node, None)

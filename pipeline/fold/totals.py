@@ -4,7 +4,6 @@ Usage and cost count each observation once; one that repeats a child's usage cou
 The first start and the last end are looked for anew only where the observation that held one of them changed it.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
 
@@ -23,7 +22,7 @@ class Totals:
     def __init__(self) -> None:
         self.count = 0
         self.open = 0
-        self._levels = Counter[str]()
+        self._levels = dict.fromkeys(LEVELS, 0)
         self._usage: dict[str, int] = {}
         self._usages: dict[str, int] = {}  # observations that have the key
         self._cost: dict[str, Decimal] = {}

@@ -52,6 +52,14 @@ class RawEvent(NamedTuple):
     first_seen: Micros  # the trace's
 
 
+class OpenTrace(NamedTuple):
+    """A trace that has not settled; `ended` where nothing of it was open any more."""
+
+    project_id: str
+    trace_id: str
+    ended: bool
+
+
 class StoredTrace(NamedTuple):
     """What the newest row of a trace tells of itself; `first_seen` in microseconds."""
 
@@ -142,7 +150,7 @@ def _instant(time: Micros) -> DT64Param:
     return DT64Param(_EPOCH + timedelta(microseconds=time))
 
 
-def open_traces(client: Client, topic: str, partition: int, limit: int, after: TraceKey = ("", "")) -> list[TraceKey]:
+def open_traces(client: Client, topic: str, partition: int, limit: int, after: TraceKey = ("", "")) -> list[OpenTrace]:
     """Up to `limit` traces of a partition that have not settled, in order; for the next page give the last as `after`.
 
     A trace whose events are archived but whose rows never came (a crash in between) is not among them: its records
@@ -156,7 +164,7 @@ def open_traces(client: Client, topic: str, partition: int, limit: int, after: T
         "after_trace": after[1],
     }
     result = client.query(_sql("open_traces"), parameters=parameters)
-    return [(str(project_id), str(trace_id)) for project_id, trace_id in result.result_rows]
+    return [OpenTrace(str(project), str(trace), bool(ended)) for project, trace, ended in result.result_rows]
 
 
 def stored_offset_ranges(client: Client, topic: str, partition: int) -> Iterator[OffsetRangeRow]:

@@ -70,15 +70,15 @@ class Archive:
         after, found = ("", ""), 0  # 2
         while True:
             page = partial(lookups.open_traces, client, topic, number, OPEN_PER_QUERY, after)
-            names = await ask_store(page, partition.is_revoked)
-            for project_id, trace_id in names:
+            traces = await ask_store(page, partition.is_revoked)
+            for project_id, trace_id, ended in traces:
                 key = record_key(project_id, trace_id)
                 if key not in partition.traces:
-                    partition.fall_asleep(key, project_id)
-            found += len(names)
-            if len(names) < OPEN_PER_QUERY:
+                    partition.fall_asleep(key, project_id, ended=ended)
+            found += len(traces)
+            if len(traces) < OPEN_PER_QUERY:
                 break
-            after = names[-1]
+            after = traces[-1][:2]
         log.info("partition_opened", topic=topic, partition=number, known=len(partition.known), open=found)
 
     async def read_back(self, partition: Partition, names: Sequence[TraceKey]) -> None:
@@ -103,6 +103,7 @@ class Archive:
         if partition.traces.get(key) is state:
             for id_, (layers, size) in contents.items():
                 partition.size += bring_back(state, id_, layers, size)
+            partition.giants.add(key)
 
     async def events_of(self, names: Sequence[TraceKey]) -> list[RawEvent]:
         """The archived events of these traces, however long it takes."""
@@ -160,6 +161,8 @@ def _admit(partition: Partition, restored: Restored) -> None:
     key, state, stored = restored
     partition.traces[key] = state
     partition.size += state.size
+    if state.size > partition.limits.trace_bytes:
+        partition.giants.add(key)
     _judge(partition, key, state, stored)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from pipeline.evaluate.requests import EvaluationRequest
 from pipeline.store.rows import RawEventRow
-from pipeline.stream.chunk import Chunk, ChunkCount
+from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.part import Part
 from pipeline.stream.partition import Partition
@@ -29,7 +29,7 @@ class Batch:
             partition.parts.add(part)
         return part
 
-    def add(self, partition: Partition, chunk: Chunk, count: ChunkCount) -> None:
+    def add(self, partition: Partition, chunk: Span, count: ChunkCount) -> None:
         """All events of the chunk are folded."""
         self.part(partition).chunks.append((chunk, count))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipeline.events.model import Record
 from pipeline.stream.offsets import TopicPartition
@@ -13,6 +14,20 @@ class Chunk:
 
     tp: TopicPartition
     records: list[Record]
+    ack: Callable[[], object]
+
+    def span(self) -> "Span":
+        """What is left of it once its records were decoded."""
+        return Span(self.tp, self.records[0].offset, self.records[-1].offset, len(self.records), self.ack)
+
+
+class Span(NamedTuple):
+    """The offsets of a chunk, first and last included: what waits for a commit must not keep records in memory."""
+
+    tp: TopicPartition
+    first: int
+    last: int
+    records: int
     ack: Callable[[], object]
 
 

@@ -19,12 +19,12 @@ from pipeline.store.insert import Refused
 from pipeline.store.lookups import RawEvent, TraceKey
 from pipeline.store.rows import OffsetRangeRow
 from pipeline.stream.batch import Batch
-from pipeline.stream.chunk import Chunk, ChunkCount
+from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.collect import Collected
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.refused import refused_letters, traces_of
 
-Durable = list[tuple[Chunk, ChunkCount]]
+Durable = list[tuple[Span, ChunkCount]]
 
 
 class Store(Protocol):
@@ -51,7 +51,7 @@ class Flush:
         self,
         store: Store,
         outbox: Outbox,
-        commit: Callable[[Sequence[Chunk]], Awaitable[None]],
+        commit: Callable[[Sequence[Span]], Awaitable[None]],
         archived: Callable[[Sequence[TraceKey]], Awaitable[list[RawEvent]]],
     ) -> None:
         self._store, self._outbox, self._commit, self._archived = store, outbox, commit, archived
@@ -86,9 +86,9 @@ def _ranges(durable: Durable) -> list[OffsetRangeRow]:
         OffsetRangeRow(
             topic=chunk.tp.topic,
             partition=chunk.tp.partition,
-            first=chunk.records[0].offset,
-            last=chunk.records[-1].offset,
-            records=len(chunk.records),
+            first=chunk.first,
+            last=chunk.last,
+            records=chunk.records,
             events=count.events,
             new=count.new,
             duplicate=count.duplicate,

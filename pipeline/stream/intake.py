@@ -20,7 +20,7 @@ from pipeline.fold.shed import missing
 from pipeline.fold.state import Seen, TraceState
 from pipeline.store.rows import RawEventRow
 from pipeline.stream.batch import Batch
-from pipeline.stream.chunk import Chunk, ChunkCount
+from pipeline.stream.chunk import Chunk, ChunkCount, Span
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.part import Part
 from pipeline.stream.partition import Partition
@@ -35,7 +35,7 @@ _SCORE, _DUPLICATE, _NEW = Kind.SCORE, Seen.DUPLICATE, Seen.NEW
 class Taken(NamedTuple):
     """A decoded chunk: its events by record, and what could not be decoded."""
 
-    chunk: Chunk
+    chunk: Span
     became: ChunkCount
     decoded: list[Decoded]
     dead: list[DeadLetter]
@@ -52,7 +52,7 @@ class Intake:
         """The chunk's events."""
         with self._stages.stage("decode"):
             decoded, dead = self._decode(chunk.records)
-        return Taken(chunk, ChunkCount(rejected=len(dead)), decoded, dead)
+        return Taken(chunk.span(), ChunkCount(rejected=len(dead)), decoded, dead)
 
     def fold(self, batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> None:
         """Fold decoded records; the traces they change hold this batch's part of the partition."""

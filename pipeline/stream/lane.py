@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pipeline.stream.batch import Batch
-from pipeline.stream.chunk import Chunk
+from pipeline.stream.chunk import Span
 from pipeline.stream.intake import Intake, Taken, contents_of, names_of
 from pipeline.stream.partition import Partition
 from pipeline.stream.persist import Cancelled
@@ -65,7 +65,7 @@ class ColdLane:
         self._wanted[key] = ids
         self._work.set()
 
-    def close(self) -> list[Chunk]:
+    def close(self) -> list[Span]:
         """The partition is gone: whoever waits for room may go on. The chunks that were not folded."""
         self._room.set()
         self._work.set()

@@ -7,14 +7,14 @@ part of its partition is done.
 
 from dataclasses import dataclass, field
 
-from pipeline.stream.chunk import Chunk, ChunkCount
+from pipeline.stream.chunk import ChunkCount, Span
 
 
 @dataclass(slots=True, eq=False)
 class Part:
     """Chunks of one partition in one batch. `holders` counts traces with unwritten rows, since this part."""
 
-    chunks: list[tuple[Chunk, ChunkCount]] = field(default_factory=list)
+    chunks: list[tuple[Span, ChunkCount]] = field(default_factory=list)
     holders: int = 0
     flushed: bool = False  # its batch was written, but for what its holders have
 
@@ -46,6 +46,6 @@ class Parts:
         done, self._parts = self._parts[:count], self._parts[count:]
         return done
 
-    def chunks(self) -> list[Chunk]:
+    def chunks(self) -> list[Span]:
         """All that is waiting."""
         return [chunk for part in self._parts for chunk, _ in part.chunks]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from pipeline.events.keys import record_key, trace_hash
 from pipeline.events.model import Micros
+from pipeline.fold.build import has_ended
 from pipeline.fold.shed import shed
 from pipeline.fold.state import TraceState
 from pipeline.stream.known import KnownTraces
@@ -58,7 +59,7 @@ class Partition:
         self.open = SettleQueue[bytes](Micros(int(limits.quiet * SECOND)), Micros(int(limits.idle * SECOND)))
         self.opened: dict[bytes, Micros] = {}  # when the open traces in memory were opened, oldest first
         self.settled: dict[bytes, None] = {}  # in memory and settled, oldest first: the first to leave
-        self.sleeping: dict[bytes, int] = {}  # open, but evicted: key -> length of the project's id in it
+        self.sleeping: dict[bytes, int] = {}  # open, but evicted: key -> length of its project's id, below 0: has ended
         self.woken: dict[bytes, None] = {}  # read back to settle
         self._called: list[tuple[str, str]] = []
         self.giants: set[bytes] = set()  # traces that outgrew their limit
@@ -74,6 +75,7 @@ class Partition:
     def create(self, key: bytes, project_id: str, trace_id: str, first_seen: Micros) -> TraceState:
         """A trace of which nothing is in memory."""
         state = self.traces[key] = TraceState(project_id, trace_id, first_seen)
+        self.size += state.size
         return state
 
     def perhaps_archived(self, project_id: str, trace_id: str) -> bool:
@@ -124,6 +126,8 @@ class Partition:
         for key in self.open.quiet(now):
             if key in self.traces:
                 yield key, False
+            elif self.sleeping.get(key, 0) < 0:
+                self._call(key)
         for key in list(self.woken):
             if key in self.traces:
                 yield key, True
@@ -170,10 +174,11 @@ class Partition:
         for key in leaving:
             state = self.traces.pop(key)
             if self.settled.pop(key, key) is key:
-                self.fall_asleep(key, state.project_id)
+                self.fall_asleep(key, state.project_id, ended=has_ended(state))
             self.opened.pop(key, None)
             self.size -= state.size
             self.known.add(trace_hash(state.project_id, state.trace_id))
+            state.dissolve()
         return len(leaving)
 
     def _shed_giants(self) -> None:
@@ -182,10 +187,14 @@ class Partition:
                 self.size -= shed(state)
         self.giants &= self.pinned
 
-    def fall_asleep(self, key: bytes, project_id: str) -> None:
-        """An open trace is not in memory; it settles when it was idle, unless it is heard of again."""
-        self.sleeping[key] = len(project_id.encode())
-        self.open.recovered(key, self.clock())
+    def fall_asleep(self, key: bytes, project_id: str, *, ended: bool) -> None:
+        """An open trace is not in memory: unless heard of it settles when quiet, or if it has not `ended` when idle."""
+        length = len(project_id.encode())
+        self.sleeping[key] = -length if ended else length
+        if ended:
+            self.open.heard(key, self.clock())
+        else:
+            self.open.recovered(key, self.clock())
 
     def _candidates(self) -> Iterator[bytes]:
         """Traces that may leave memory, the first to leave first."""
@@ -200,5 +209,11 @@ class Partition:
         """It settles now; one that sleeps is called first."""
         if key in self.traces:
             yield key, True
-        elif (length := self.sleeping.pop(key, None)) is not None:
+        else:
+            self._call(key)
+
+    def _call(self, key: bytes) -> None:
+        """Have it read back."""
+        length = abs(self.sleeping.pop(key, 0))
+        if length:
             self._called.append((key[:length].decode(), key[length + 1 :].decode()))

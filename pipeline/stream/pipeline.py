@@ -95,7 +95,7 @@ class Pipeline:
         if cold:
             lane.put(taken._replace(decoded=cold))
         else:
-            batch.add(partition, chunk, taken.became)
+            batch.add(partition, taken.chunk, taken.became)
         self._mind_the_size(batch)
 
     async def run(self) -> None:

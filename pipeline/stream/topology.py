@@ -14,7 +14,7 @@ from pipeline.store.client import connect
 from pipeline.store.insert import Inserter
 from pipeline.stream.app import consumer_of, create_app
 from pipeline.stream.archive import Archive
-from pipeline.stream.chunk import Chunk
+from pipeline.stream.chunk import Span
 from pipeline.stream.collect import Collector, Waits
 from pipeline.stream.evaluation import Evaluation
 from pipeline.stream.flush import Flush
@@ -48,10 +48,10 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
     rules = RuleBook(registry)
     stages = stages_from_environment()
 
-    async def commit(chunks: Sequence[Chunk]) -> None:
+    async def commit(chunks: Sequence[Span]) -> None:
         consumer = consumer_of(app)
         for chunk in chunks:
-            consumer.finish(chunk.tp, chunk.records[-1].offset)
+            consumer.finish(chunk.tp, chunk.last)
         await consumer.commit_finished()
         for chunk in chunks:
             chunk.ack()

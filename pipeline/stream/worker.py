@@ -83,10 +83,13 @@ async def _run_until_signal(
 
 
 def calm_collector() -> None:
-    """What is alive now stays: the collector need not look at it again, nor often at the rest (field notes B9)."""
+    """What is alive now stays: the collector need not look at it again, and seldom at the rest.
+
+    A trace that leaves memory dissolves its own circles, so there is little for the collector to find.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 50, 50)
+    gc.set_threshold(1_000_000, 20, 50)
 
 
 async def _stop(app: Any, outbox: Outbox, close: Callable[[], Awaitable[None]]) -> None:

@@ -15,10 +15,13 @@ def known_trace_hashes(store: Store, _topic: str, number: int, _partitions: int)
 
 def open_traces(
     store: Store, _topic: str, number: int, limit: int, after: tuple[str, str] = ("", "")
-) -> list[tuple[str, str]]:
+) -> list[lookups.OpenTrace]:
     """Traces whose newest row says that they are open."""
     open_ = [trace for trace in store.archived_from(number) if trace > after and store.is_settled(trace) is False]
-    return sorted(open_)[:limit]
+    rows = store.table.rows
+    return [
+        lookups.OpenTrace(*trace, rows["traces", trace].said["status"] != "RUNNING") for trace in sorted(open_)[:limit]
+    ]
 
 
 def read_back(store: Store, keys: Sequence[tuple[str, str]]) -> Iterator[lookups.RawEvent]:

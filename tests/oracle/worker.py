@@ -19,7 +19,7 @@ from pipeline.stream import archive as archive_module
 from pipeline.stream import collect as collect_module
 from pipeline.stream import flush as flush_module
 from pipeline.stream.archive import Archive
-from pipeline.stream.chunk import Chunk
+from pipeline.stream.chunk import Chunk, Span
 from pipeline.stream.collect import Collector, Waits
 from pipeline.stream.flush import Flush
 from pipeline.stream.intake import Intake
@@ -250,12 +250,12 @@ class Worker:
         self._positions.clear()
         self._trackers.clear()
 
-    async def _commit(self, chunks: Sequence[Chunk]) -> None:
+    async def _commit(self, chunks: Sequence[Span]) -> None:
         """What the topology's commit does: finished prefixes, of partitions that are still its own."""
         await self._sink.call(Write("commit", ()))
         for chunk in chunks:
             if chunk.tp.partition in self._trackers:
-                self._trackers[chunk.tp.partition].finish(chunk.records[-1].offset)
+                self._trackers[chunk.tp.partition].finish(chunk.last)
         for number, tracker in self._trackers.items():
             offset = tracker.committable
             if offset is not None and self._log.owners[number] is self:

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from pipeline.evaluate.requests import EvaluationRequest
-from pipeline.events.model import Record
 from pipeline.store import tables
-from pipeline.stream.chunk import Chunk, ChunkCount
+from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.flush import Durable, Flush
 from pipeline.stream.part import Part
-from tests.unit.collecting import A_MOMENT, AT, HOLD, KEY, TP, Worker, written
+from tests.unit.collecting import A_MOMENT, AT, HOLD, TP, Worker, written
 
 
 class Outside:
@@ -31,15 +30,15 @@ class Outside:
     async def evaluations(self, requests: Sequence[EvaluationRequest]) -> None:
         self.calls.append(("evaluations", len(requests)))
 
-    async def commit(self, chunks: Sequence[Chunk]) -> None:
+    async def commit(self, chunks: Sequence[Span]) -> None:
         self.calls.append(("commit", len(chunks)))
 
     async def archived(self, _: Sequence[Any]) -> list[Any]:
         raise AssertionError("nothing was refused")
 
 
-def chunk(offset: int) -> Chunk:
-    return Chunk(TP, [Record("events", 0, offset, AT, KEY, b"{}", ())], lambda: None)
+def chunk(offset: int) -> Span:
+    return Span(TP, offset, offset, 1, lambda: None)
 
 
 async def flushed(worker: Worker, after: float, *, everything: bool = False) -> list[tuple[str, int]]:

@@ -8,7 +8,7 @@ import pytest
 from pipeline.events.model import Event, Kind, Micros, Record
 from pipeline.stream import lane as lane_module
 from pipeline.stream.batch import Batch
-from pipeline.stream.chunk import Chunk, ChunkCount
+from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.intake import Intake, Taken
 from pipeline.stream.lane import ColdLane
 from pipeline.stream.offsets import TopicPartition
@@ -25,7 +25,7 @@ def taken(offset: int, *traces: str, size: int = 10) -> Taken:
     records = [Record("events", 0, offset, Micros(1), f"p/{trace}".encode(), b"x" * size, ()) for trace in traces]
     events = [Event("p", trace, Kind.TRACE, trace, f"e{offset}", Micros(1), {}) for trace in traces]
     decoded = [(record, [event]) for record, event in zip(records, events, strict=True)]
-    return Taken(Chunk(TP, records, lambda: None), ChunkCount(), decoded, [])
+    return Taken(Span(TP, offset, offset, len(traces), lambda: None), ChunkCount(), decoded, [])
 
 
 class Lane:
@@ -59,7 +59,7 @@ class Lane:
 
     def folded(self) -> list[int]:
         """First offsets of the chunks that are folded."""
-        return [chunk.records[0].offset for part in self.batch.parts.values() for chunk, _ in part.chunks]
+        return [chunk.first for part in self.batch.parts.values() for chunk, _ in part.chunks]
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -148,7 +148,7 @@ async def test_a_partition_that_is_gone_gives_its_chunks_back_and_lets_go_who_wa
     waits = asyncio.create_task(lane.lane.room())
     await until(lambda: bool(lane.asked))
     lane.partition.revoked = True
-    assert [chunk.records[0].offset for chunk in lane.lane.close()] == [1, 2]
+    assert [chunk.first for chunk in lane.lane.close()] == [1, 2]
     lane.answer()
     async with asyncio.timeout(10):
         await waits

@@ -1,8 +1,7 @@
 """What is committed together: no chunk is done before the rows of its traces are, nor before an earlier chunk is."""
 
-from pipeline.events.model import Micros, Record
 from pipeline.stream.batch import Batch
-from pipeline.stream.chunk import Chunk, ChunkCount
+from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.part import Part, Parts
 from pipeline.stream.partition import Limits, Partition
@@ -10,8 +9,8 @@ from pipeline.stream.partition import Limits, Partition
 TP = TopicPartition("events", 0)
 
 
-def chunk(offset: int) -> Chunk:
-    return Chunk(TP, [Record("events", 0, offset, Micros(1), b"p/t", b"{}", ())], lambda: None)
+def chunk(offset: int) -> Span:
+    return Span(TP, offset, offset, 1, lambda: None)
 
 
 def parts(*some: tuple[int, bool]) -> tuple[Parts, list[Part]]:
@@ -48,7 +47,7 @@ def test_a_part_waits_for_every_earlier_one() -> None:
 def test_chunks_that_wait_are_told_in_order() -> None:
     made, all_ = parts((0, True), (1, True), (0, False))
     made.done()
-    assert [each.records[0].offset for each in made.chunks()] == [1, 2]
+    assert [each.first for each in made.chunks()] == [1, 2]
     assert made.chunks() == [entry[0] for part in all_[1:] for entry in part.chunks]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.events.model import Event, Kind, Micros
+from pipeline.fold.state import SKELETON
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.part import Part
 from pipeline.stream.partition import SECOND, WAKE_AT_ONCE, Limits, Partition
@@ -45,11 +46,13 @@ def key(name: str, project: str = "p") -> bytes:
 
 
 def take(part: Partition, *names: str, size: int = 100, project: str = "p") -> None:
-    """A trace event comes, and its rows are written."""
+    """A trace event comes, and its rows are written. What a trace counts beside its events is left out of it here."""
     for name in names:
         state = part.traces.get(key(name, project))
         if state is None:
             state = part.create(key(name, project), project, name, Micros(1))
+            state.size -= SKELETON
+            part.size -= SKELETON
         number = state.event_count
         event = Event(project, name, Kind.TRACE, name, f"e{number}", Micros(1), {})
         state.add(event, b"%016d" % number, number, size)
@@ -183,6 +186,8 @@ def test_what_left_memory_is_perhaps_archived() -> None:
 def asleep(*names: str, project: str = "p", **limits: Any) -> Partition:
     part = partition(traces=0, **limits)
     take(part, *names, project=project)
+    for state in part.traces.values():
+        state.totals.open = 1  # an observation that has not ended
     assert part.evict() == len(names)
     return part
 
@@ -205,7 +210,7 @@ def test_a_sleeping_trace_is_called_when_it_was_idle_and_settles_when_it_is_back
     assert (due(part), part.woken, part.sleeping, len(part.open)) == ([], {}, {}, 0)
 
 
-def test_a_sleeping_trace_is_not_asked_whether_it_has_ended() -> None:
+def test_a_sleeping_trace_that_has_not_ended_is_not_called_when_it_is_quiet() -> None:
     part = asleep("a")
     pass_(part, 5)  # quiet
     assert (due(part), part.asleep()) == ([], [])
@@ -247,7 +252,7 @@ def test_one_that_left_again_before_it_could_settle_is_forgotten_as_woken() -> N
 def test_sleeping_traces_are_called_some_at_a_time() -> None:
     part = partition()
     for number in range(WAKE_AT_ONCE + 1):
-        part.fall_asleep(key(str(number)), "p")
+        part.fall_asleep(key(str(number)), "p", ended=False)
     pass_(part, 60)
     due(part)
     assert [len(part.asleep()) for _ in range(3)] == [WAKE_AT_ONCE, 1, 0]
@@ -261,7 +266,7 @@ def test_too_many_sleeping_traces_are_called_early() -> None:
 def test_traces_that_were_open_elsewhere_settle_when_they_were_idle_here() -> None:
     part = partition()
     take(part, "here")
-    part.fall_asleep(key("elsewhere"), "p")
+    part.fall_asleep(key("elsewhere"), "p", ended=False)
     pass_(part, 60)
     assert sorted(due(part)) == [("here", False), ("here", True)]
     assert part.asleep() == [("p", "elsewhere")]
@@ -281,3 +286,19 @@ def test_a_trace_holds_the_part_in_which_its_rows_began_to_be_out_of_date() -> N
     assert first.holders == 1  # until the rows are durable
     part.changed(b"p/a", state, second, later)
     assert (second.holders, state.unwritten_since) == (1, later)
+
+
+def test_a_sleeping_trace_that_has_ended_is_called_as_soon_as_it_was_quiet() -> None:
+    part = partition()
+    part.fall_asleep(key("ended"), "p", ended=True)
+    part.fall_asleep(key("running"), "p", ended=False)
+    pass_(part, 2)
+    assert (due(part), part.asleep()) == ([], [("p", "ended")])
+    pass_(part, 60)
+    assert (due(part), part.asleep()) == ([], [("p", "running")])
+
+
+def test_a_trace_counts_more_than_its_events() -> None:
+    part = partition()
+    part.create(key("a"), "p", "a", Micros(1))
+    assert part.size == SKELETON
