@@ -1,8 +1,8 @@
 """Giant traces: what was written of an observation need not stay in memory, for the archive has it.
 
-Kept is what the tree and the totals need, one to two kilobytes for each observation. The content (`Layers`) is let go once
-its row is durable and brought back from the archive when the observation gets another event, or when its row must be
-written anew because something else changed (`wanted`). So the memory of a trace is bounded by the number of its
+Kept is what the tree and the totals need, one to two kilobytes for each observation. The content (`Layers`) is let go
+once its row is durable and brought back from the archive when the observation gets another event, or when its row must
+be written anew because something else changed (`wanted`). So the memory of a trace is bounded by the number of its
 observations and not by what they say.
 """
 
