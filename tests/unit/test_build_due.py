@@ -183,6 +183,6 @@ def test_a_top_whose_content_was_let_go_may_become_the_root() -> None:
     story.span("second", name="the second", input="long")
     story.build()
     assert shed(story.state) == 0  # these events are small, but their content is gone
-    story.span("first", parent_observation_id="second") if story.state.observations["first"].loaded else None
-    built = story.build()
-    assert built.attributes.name == "the second"
+    assert not story.state.observations["second"].loaded
+    story.span("first", parent_observation_id="second")
+    assert story.build().attributes.name == "the second"
