@@ -170,12 +170,12 @@ def _judge(partition: Partition, key: bytes, state: TraceState, stored: StoredTr
     """Are its stored rows what they would be now? And is it settled?"""
     if stored is None:
         state.rewrite = state.has_trace_row
-        return
-    if stored.row_version // 2 != state.epoch * EPOCH_STEP // 2 + state.event_count:
+    elif stored.row_version // 2 != state.epoch * EPOCH_STEP // 2 + state.event_count:
         state.rewrite = True
     elif stored.settled:
-        partition.sleeping.pop(key, None)
         partition.settle(key)
+        return
+    partition.open.recovered(key, partition.clock())  # though nothing but a duplicate asked for it
 
 
 def _count(stored: StoredTrace) -> int:

@@ -73,7 +73,10 @@ class Collector:
                         continue
                     result = build(state, price, want)
                     certain = due.get(key)
-                    if certain or (certain is False and result.ended):
+                    settles = bool(certain) or (certain is False and result.ended)
+                    if want.all and not result.complete:
+                        partition.delayed(key, state, now, settles=settles)
+                    elif settles:
                         partition.settle(key)
                         batch.requests += self._requests(state)
                     built.append((state, result, partition.is_settled(key)))

@@ -17,7 +17,7 @@ from pipeline.evaluate.requests import EvaluationRequest
 from pipeline.store import tables
 from pipeline.store.insert import Refused
 from pipeline.store.lookups import RawEvent, TraceKey
-from pipeline.store.rows import OffsetRangeRow
+from pipeline.store.rows import OffsetRangeRow, TraceRow
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.collect import Collected
@@ -60,17 +60,21 @@ class Flush:
         """Steps 1 to 5. `done` tells, once the rows are durable, which chunks have none that is not."""
         token = uuid4().hex  # a repetition of this insert leaves no second part; a redelivered chunk is another insert
         rows = collected.rows
+        asked = {(request.project_id, request.trace_id) for request in batch.requests}
         refused = await self._store.insert(tables.RAW_EVENTS, batch.archive, f"{token}/raw")  # 1
         for table, some in (
             (tables.OBSERVATIONS, rows.observations),
             (tables.SCORES, rows.scores),
-            (tables.TRACES, rows.traces),
+            (tables.TRACES, [_open(row) if _key(row) in asked else row for row in rows.traces]),
         ):
             refused += await self._store.insert(table, some, f"{token}/{table}")  # 2
         if refused:
             batch.dead += refused_letters(refused, await self._archived(traces_of(refused)))
         await self._outbox.dead_letters(batch.dead)  # 3
         await self._outbox.evaluations(batch.requests)
+        settled = [row for row in rows.traces if row.settled and _key(row) in asked]
+        if settled:  # not before it was asked for: nobody looks for what a settled trace was not asked
+            await self._store.insert(tables.TRACES, settled, f"{token}/settled")
         for part in collected.released:
             part.release()
         for part in batch.parts.values():
@@ -78,6 +82,15 @@ class Flush:
         durable = done()
         await self._store.insert(tables.OFFSET_RANGES, _ranges(durable), f"{token}/ranges")  # 4
         await self._commit([chunk for chunk, _ in durable])  # 5
+
+
+def _key(row: TraceRow) -> TraceKey:
+    return row.project_id, row.trace_id
+
+
+def _open(row: TraceRow) -> TraceRow:
+    """The row of the same events before the trace settled."""
+    return row._replace(settled=False, row_version=row.row_version - 1) if row.settled else row
 
 
 def _ranges(durable: Durable) -> list[OffsetRangeRow]:

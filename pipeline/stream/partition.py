@@ -90,8 +90,17 @@ class Partition:
         if key not in self.unwritten:
             self.unwritten[key] = state
             state.unwritten_since = now
+        if state.holder is None:
             state.holder = part
             part.holders += 1
+
+    def delayed(self, key: bytes, state: TraceState, now: Micros, *, settles: bool) -> None:
+        """Not all of its rows could be made: content has to come back first (fold/shed.py). It is asked again."""
+        if key not in self.unwritten:
+            self.unwritten[key] = state
+            state.unwritten_since = now
+        if settles:
+            self.woken[key] = None
 
     def written(self, key: bytes, state: TraceState) -> Part | None:
         """All rows of the trace are on their way; the part that it held."""
@@ -111,6 +120,7 @@ class Partition:
     def settle(self, key: bytes) -> None:
         """The trace is settled until the next event."""
         self.open.forget(key)
+        self.sleeping.pop(key, None)
         self.opened.pop(key, None)
         self.settled[key] = None
 
