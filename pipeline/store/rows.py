@@ -30,6 +30,8 @@ MaybeMoney = Annotated[Decimal | None, "Nullable(Decimal(18, 12))"]  # one call:
 MaybeTotal = Annotated[Decimal | None, "Nullable(Decimal(38, 12))"]  # a sum over calls
 MoneyMap = Annotated[dict[str, Decimal], "Map(LowCardinality(String), Decimal(18, 12))"]
 
+EPOCH_STEP = 2**40  # row_version counts events below it and price books above it
+
 
 class TraceRow(NamedTuple):
     """One version of one trace, in `traces_rows`; analysts see the newest one in the view `traces`."""

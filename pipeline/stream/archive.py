@@ -29,11 +29,11 @@ from pipeline.fold.shed import bring_back, shed
 from pipeline.fold.state import TraceState
 from pipeline.store import lookups
 from pipeline.store.lookups import RawEvent, StoredTrace, TraceKey
+from pipeline.store.rows import EPOCH_STEP
 from pipeline.stream.expired import stand_in
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Partition
 from pipeline.stream.persist import ask_store
-from pipeline.stream.rows import EPOCH_STEP
 
 log = structlog.get_logger(__name__)
 

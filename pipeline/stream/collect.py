@@ -76,14 +76,13 @@ class Collector:
                     settles = bool(certain) or (certain is False and result.ended)
                     if want.all and not result.complete:
                         partition.delayed(key, state, now, settles=settles)
+                        wanted_.append((partition, key, wanted(state)))
                     elif settles:
                         partition.settle(key)
                         batch.requests += self._requests(state)
                     built.append((state, result, partition.is_settled(key)))
                     if result.complete and (part := partition.written(key, state)) is not None:
                         released.append(part)
-                    if want.all and not result.complete:
-                        wanted_.append((partition, key, wanted(state)))
         with self._stages.stage("rows"):
             rows = Rows([], [], [])
             at = Micros(time.time_ns() // 1000)

@@ -14,9 +14,8 @@ from pipeline.events.priced import UNPRICED
 from pipeline.fold.attributes import NO_ATTRIBUTES, Attributes
 from pipeline.fold.state import TraceState
 from pipeline.fold.views import Built, ObservationView, ScoreView, TraceView
-from pipeline.store.rows import ObservationRow, ScoreRow, TraceRow
+from pipeline.store.rows import EPOCH_STEP, ObservationRow, ScoreRow, TraceRow
 
-EPOCH_STEP = 2**40
 _MILLI = 1000.0
 
 

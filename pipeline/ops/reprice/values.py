@@ -15,8 +15,8 @@ from pipeline.events.flags import Flag
 from pipeline.events.model import Fields, Micros
 from pipeline.events.priced import CostSource, Priced, UsageSource
 from pipeline.ops.reprice.rows import Observation, Stored, Trace
+from pipeline.store.rows import EPOCH_STEP
 
-EPOCH_STEP = 2**40
 PRICING_FLAGS = frozenset({Flag.TOTAL_MISMATCH, Flag.NEGATIVE_USAGE, Flag.COST_MISMATCH, Flag.PARTLY_PRICED})
 REPEATS = Flag.DUPLICATE_USAGE
 
