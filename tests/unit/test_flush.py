@@ -5,11 +5,15 @@ from typing import Any
 
 import pytest
 
-from pipeline.evaluate.requests import EvaluationRequest
+from pipeline.evaluate.requests import EvaluationRequest, Rule
 from pipeline.store import tables
+from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import ChunkCount, Span
+from pipeline.stream.collect import Collected
 from pipeline.stream.flush import Durable, Flush
 from pipeline.stream.part import Part
+from pipeline.stream.rows import Rows
+from tests.fixtures.store import trace_row
 from tests.unit.collecting import A_MOMENT, AT, HOLD, TP, Worker, written
 
 
@@ -96,3 +100,29 @@ async def test_a_store_that_does_not_answer_keeps_everything_uncommitted() -> No
     [part] = batch.parts.values()
     assert isinstance(part, Part)
     assert (part.holders, part.flushed, worker.partition.parts.done(), outside.calls) == (1, False, [], [])
+
+
+async def test_a_trace_is_settled_in_the_store_only_after_its_evaluation_was_asked_for() -> None:
+    """Else a crash in between would leave a settled trace that nobody asks about any more."""
+    told: list[Any] = []
+
+    class Told(Outside):
+        async def insert(self, table: str, rows: Sequence[Any], token: str) -> list[Any]:
+            if table == tables.TRACES:
+                told.append([(row.trace_id, row.settled, row.row_version) for row in rows])
+            return []
+
+        async def evaluations(self, requests: Sequence[EvaluationRequest]) -> None:
+            told.append("asked")
+
+    rule = Rule("r", "n", "has_output", {}, 1.0)
+    batch = Batch(requests=[EvaluationRequest("project", "asked about", 1, 1, rule)])
+    settled = [trace_row(trace_id=id_, settled=True, row_version=5) for id_ in ("asked about", "other")]
+    outside = Told()
+    flush = Flush(outside, outside, outside.commit, outside.archived)
+    await flush.write(batch, Collected(Rows(settled, [], []), [], []), list)
+    assert told == [
+        [("asked about", False, 4), ("other", True, 5)],
+        "asked",
+        [("asked about", True, 5)],
+    ]
