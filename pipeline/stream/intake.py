@@ -125,6 +125,10 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
             seen = state.add(event, identity, record.offset, size, now)
             if seen is _DUPLICATE:
                 duplicate += 1
+                if _is_replay(record):  # the store may have refused the event or a row of it: all are written again
+                    state.rewrite = True
+                    touched.setdefault(key, False)
+                    archive.append(_archived(state, record, position, event, identity, value))
                 continue
             new += 1
             if event.kind is not _SCORE:
@@ -173,6 +177,11 @@ def _archived(
         record.timestamp,
         state.first_seen,
     )
+
+
+def _is_replay(record: Record) -> bool:
+    """True for a dead letter that was sent again."""
+    return any(name == headers.ATTEMPT for name, _ in record.headers)
 
 
 def _told(record: Record) -> tuple[str, str, int]:

@@ -47,7 +47,7 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
     """Wire a worker, on a running event loop. Blocks until ClickHouse answers; raises StoreError when it does not."""
     client = connect(settings)
     store = Inserter(client)
-    outbox = Outbox(settings)
+    outbox = Outbox(settings, store)
     rules = RuleBook(registry)
     stages = stages_from_environment()
 
@@ -100,11 +100,12 @@ class EvaluationWorker:
 def build_evaluation_worker(settings: Settings) -> EvaluationWorker:
     """Wire an evaluator, on a running event loop: requests ─► subjects from the views ─► scores ─► topic events."""
     client = connect(settings)
-    outbox = Outbox(settings)
+    store = Inserter(client)
+    outbox = Outbox(settings, store)
     evaluation = Evaluation(settings, client, outbox)
     app = create_app(settings, "evaluate", [settings.evaluations_topic], evaluation)
     evaluation.commit_through(app)
-    tables = TopicTables(copies(settings), Inserter(client))
+    tables = TopicTables(copies(settings), store)
     tables_app = create_app(settings, "tables", tables.topics, tables)
     tables.commit_through(tables_app)
     return EvaluationWorker(app, evaluation, tables_app, tables, outbox)
