@@ -111,6 +111,11 @@ class Settings(BaseSettings):
     )
     open_traces: int = Field(2_000_000, ge=1, description="Open traces, in memory or not; beyond, the oldest settle.")
     resident_bytes: int = Field(128 * 2**20, ge=1, description="Bytes of events kept; memory is about 5 times that.")
+    guard_share: float = Field(
+        0.5, gt=0, le=1, description="Share of recent records that fail to decode at which a worker checks itself."
+    )
+    guard_count: int = Field(100, ge=1, description="Fewer failures than this raise no suspicion.")
+    guard_window: float = Field(60.0, gt=0, description="What counts as recent.")
 
     # Evaluation
     first_rule_sampling: float = Field(

@@ -172,6 +172,18 @@ def stored_offset_ranges(client: Client, topic: str, partition: int) -> Iterator
     return _rows(client, "stored_offset_ranges", {"topic": topic, "partition": partition}, OffsetRangeRow)
 
 
+def archived_projects(client: Client, days: int, limit: int) -> list[str]:
+    """Up to `limit` projects with archived events of the last days, the same ones each time."""
+    result = client.query(_sql("archived_projects"), parameters={"days": days, "limit": limit})
+    return [str(project) for (project,) in result.result_rows]
+
+
+def archived_events(client: Client, project: str, days: int, limit: int) -> list[RawEvent]:
+    """Up to `limit` archived events of a project, whichever are found first; one may come twice."""
+    parameters = {"project": project, "days": days, "limit": limit}
+    return list(_rows(client, "archived_events", parameters, RawEvent))
+
+
 def _rows(client: Client, query: str, parameters: dict[str, Any], row: type[Row]) -> Iterator[Row]:
     stream = client.query_rows_stream(
         _sql(query),

@@ -14,6 +14,7 @@ import structlog
 from yarl import URL
 
 from pipeline.config import Settings
+from pipeline.errors import SpanfoldError
 from pipeline.stream.chunk import Chunk
 from pipeline.stream.intake import to_record
 from pipeline.stream.offsets import TopicPartition
@@ -22,6 +23,11 @@ from pipeline.stream.transport import ChunkConsumer, ChunkTransport, RebalanceLi
 log = structlog.get_logger(__name__)
 
 EXIT_BUG = 70  # EX_SOFTWARE
+EXIT_STOPPED = 78  # EX_CONFIG
+
+
+class StopError(SpanfoldError):
+    """This worker must not go on, and somebody has to act."""
 
 
 class ChunkOwner(RebalanceListener, Protocol):
@@ -70,6 +76,8 @@ def create_app(settings: Settings, group: str, topics: Sequence[str], owner: Chu
                 await owner.take(chunk)
             except asyncio.CancelledError:
                 raise
+            except StopError as error:
+                halt(error)
             except BaseException:
                 die("agent_failed", topic=message.topic, partition=message.partition, last_offset=message.offset)
 
@@ -81,6 +89,12 @@ def create_app(settings: Settings, group: str, topics: Sequence[str], owner: Chu
 def consumer_of(app: Any) -> ChunkConsumer:
     """The app's consumer, once it has started."""
     return app.consumer  # type: ignore[no-any-return]
+
+
+def halt(error: StopError) -> None:
+    """End the process as `die` does, with a message for people."""
+    log.critical("worker_stopped", reason=error.args[0], remedy=error.remedy)
+    os._exit(EXIT_STOPPED)
 
 
 def die(event: str, **context: object) -> None:

@@ -186,13 +186,13 @@ def _count(stored: StoredTrace) -> int:
 def _decoded(raw: RawEvent, key: bytes) -> Event | None:
     """The archived event; None, loudly, where this version of the code cannot read what an older one could."""
     try:
-        return decode_record(_record(raw, key), NO_LIMIT)[raw.position]
+        return decode_record(archived_record(raw, key), NO_LIMIT)[raw.position]
     except (DecodeError, IndexError) as error:
         log.error("archived_event_unreadable", trace=raw.trace_id, event_id=raw.event_id, error=repr(error)[:500])
         return None
 
 
-def _record(raw: RawEvent, key: bytes) -> Record:
+def archived_record(raw: RawEvent, key: bytes) -> Record:
     """The Kafka record that an archived event came in."""
     named = [(headers.CONTENT_TYPE, raw.content_type.encode()), (headers.PROJECT, raw.project_id.encode())]
     return Record(raw.topic, raw.partition, raw.offset, Micros(raw.timestamp), key, raw.value, tuple(named))

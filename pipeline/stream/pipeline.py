@@ -17,6 +17,7 @@ from pipeline.stream.archive import Archive
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk
 from pipeline.stream.collect import Collected, Collector
+from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.flush import Durable, Flush
 from pipeline.stream.intake import Decoded, Intake, split
 from pipeline.stream.lane import ColdLane
@@ -28,6 +29,7 @@ from pipeline.stream.stages import Stages
 log = structlog.get_logger(__name__)
 
 Prepare = Callable[[Sequence[Decoded]], Awaitable[None]]
+Look = Callable[[int, Sequence[DeadLetter]], Awaitable[None]]  # records of a chunk, those that failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,9 @@ class Pipeline:
         stages: Stages,
         clock: Clock = monotonic,
         prepare: Prepare | None = None,
+        guard: Look | None = None,
     ) -> None:
-        self._prepare = prepare
+        self._prepare, self._guard = prepare, guard
         self._archive, self._intake, self._collector, self._flush = archive, intake, collector, flush
         self._limits, self._pace, self._stages, self._clock = limits, pace, stages, clock
         self.partitions: dict[TopicPartition, Partition] = {}
@@ -79,6 +82,8 @@ class Pipeline:
         await partition.ready.wait()
         await self._room.wait()
         taken = self._intake.decode(chunk)
+        if self._guard is not None:
+            await self._guard(len(chunk.records), taken.dead)
         if self._prepare is not None:
             await self._prepare(taken.decoded)
         lane = self._lanes.get(partition)

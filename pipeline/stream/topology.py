@@ -6,6 +6,7 @@ topic events ─► chunks ─► intake (decode, read back, fold) ─► flush 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pipeline.config import Settings
@@ -20,6 +21,8 @@ from pipeline.stream.collect import Collector, Waits
 from pipeline.stream.dead_letter_row import dead_letter_row
 from pipeline.stream.evaluation import Evaluation
 from pipeline.stream.flush import Flush
+from pipeline.stream.guard import Guard, prove
+from pipeline.stream.guard import Limits as GuardLimits
 from pipeline.stream.intake import Intake
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.partition import Limits
@@ -81,7 +84,14 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         pending_bytes=settings.pending_bytes,
         revoke_deadline=settings.session_timeout * 0.8,
     )
-    pipeline = Pipeline(archive, intake, collector, flush, limits, pace, stages, prepare=Preparation(prices.counter))
+    share = settings.guard_share
+    guard = Guard(
+        GuardLimits(share, settings.guard_count, settings.guard_window),
+        partial(prove, client, settings.max_event_bytes, share),
+    )
+    pipeline = Pipeline(
+        archive, intake, collector, flush, limits, pace, stages, prepare=Preparation(prices.counter), guard=guard.look
+    )
     app = create_app(settings, "fold", [settings.events_topic], pipeline)
     return FoldWorker(app, pipeline, outbox, rules, prices, stages)
 
