@@ -52,6 +52,15 @@ class RawEvent(NamedTuple):
     first_seen: Micros  # the trace's
 
 
+class Entity(NamedTuple):
+    """What an event talks about: a trace, an observation or a score of one trace."""
+
+    project_id: str
+    trace_id: str
+    kind: str
+    entity_id: str
+
+
 class OpenTrace(NamedTuple):
     """A trace that has not settled; `ended` where nothing of it was open any more."""
 
@@ -107,6 +116,20 @@ def read_back_observations(client: Client, key: TraceKey, ids: Sequence[str]) ->
     for start in range(0, len(ids), KEYS_PER_QUERY * 4):
         parameters = {"project": key[0], "trace": key[1], "ids": tuple(ids[start : start + KEYS_PER_QUERY * 4])}
         yield from _rows(client, "read_back_observations", parameters, RawEvent)
+
+
+def read_back_entities(client: Client, entities: Sequence[Entity]) -> Iterator[RawEvent]:
+    """Every distinct event of these entities; of a trace that has none of its entity, its first event."""
+    for start in range(0, len(entities), KEYS_PER_QUERY):
+        some = entities[start : start + KEYS_PER_QUERY]
+        wanted, missing = set(some), {entity[:2] for entity in some}
+        parameters = {"keys": tuple(missing), "entities": tuple({entity[2:] for entity in some})}
+        for event in _rows(client, "read_back_entities", parameters, RawEvent):
+            if Entity(event.project_id, event.trace_id, event.kind, event.entity_id) in wanted:
+                missing.discard((event.project_id, event.trace_id))
+                yield event
+        if missing:
+            yield from _rows(client, "first_events", {"keys": tuple(missing)}, RawEvent)
 
 
 def stored_traces(

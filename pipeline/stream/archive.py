@@ -28,7 +28,7 @@ from pipeline.fold.layers import Layer
 from pipeline.fold.shed import bring_back, shed
 from pipeline.fold.state import TraceState
 from pipeline.store import lookups
-from pipeline.store.lookups import RawEvent, StoredTrace, TraceKey
+from pipeline.store.lookups import Entity, RawEvent, StoredTrace, TraceKey
 from pipeline.store.rows import EPOCH_STEP
 from pipeline.stream.expired import stand_in
 from pipeline.stream.offsets import TopicPartition
@@ -105,9 +105,9 @@ class Archive:
                 partition.size += bring_back(state, id_, layers, size)
             partition.giants.add(key)
 
-    async def events_of(self, names: Sequence[TraceKey]) -> list[RawEvent]:
-        """The archived events of these traces, however long it takes."""
-        return await ask_store(lambda: list(lookups.read_back(self._client, names)), lambda: False)
+    async def events_of(self, entities: Sequence[Entity]) -> list[RawEvent]:
+        """The archived events of these entities, however long it takes."""
+        return await ask_store(lambda: list(lookups.read_back_entities(self._client, entities)), lambda: False)
 
     def _restored(self, tp: TopicPartition, names: Sequence[TraceKey], price: Pricer) -> list[Restored]:
         """Fold the traces; one that grows beyond the limit lets go of what was said of its first observations."""

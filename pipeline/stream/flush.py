@@ -17,13 +17,13 @@ from uuid import uuid4
 from pipeline.evaluate.requests import EvaluationRequest
 from pipeline.store import tables
 from pipeline.store.insert import Refused
-from pipeline.store.lookups import RawEvent, TraceKey
+from pipeline.store.lookups import Entity, RawEvent, TraceKey
 from pipeline.store.rows import OffsetRangeRow, TraceRow
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.collect import Collected
 from pipeline.stream.deadletters import DeadLetter
-from pipeline.stream.refused import refused_letters, traces_of
+from pipeline.stream.refused import entities_of, refused_letters
 
 Durable = list[tuple[Span, ChunkCount]]
 
@@ -53,7 +53,7 @@ class Flush:
         store: Store,
         outbox: Outbox,
         commit: Callable[[Sequence[Span]], Awaitable[None]],
-        archived: Callable[[Sequence[TraceKey]], Awaitable[list[RawEvent]]],
+        archived: Callable[[Sequence[Entity]], Awaitable[list[RawEvent]]],
     ) -> None:
         self._store, self._outbox, self._commit, self._archived = store, outbox, commit, archived
 
@@ -70,7 +70,7 @@ class Flush:
         ):
             refused += await self._store.insert(table, some, f"{token}/{table}")  # 2
         if refused:
-            batch.dead += refused_letters(refused, await self._archived(traces_of(refused)))
+            batch.dead += refused_letters(refused, await self._archived(entities_of(refused)))
         await self._outbox.dead_letters(batch.dead)  # 3
         await self._outbox.evaluations(batch.requests)
         settled = [row for row in rows.traces if row.settled and _key(row) in asked]
