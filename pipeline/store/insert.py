@@ -4,7 +4,8 @@ Problem: an insert fails for reasons of the server (all of them pass, given time
 Rule, by errors.py's classes:
 1. SERVER: the same bytes are sent again for ever, under the same deduplication token, so a block whose answer got lost
    is stored once.
-2. ROW: the block is halved until the bad row is alone; it is handed back as `Refused`, all others are stored.
+2. ROW: the bad rows are sifted out (sift.py), or, where nothing names them, the block is halved until each is alone.
+   They are handed back as `Refused`, all others are stored.
 3. SIZE, MEMORY: halved after a few tries. A single row too large for a limit is judged like 4, or a proxy with a small
    limit would stop everybody; one for which there is no memory, too, but after minutes: memory comes back.
 4. UNKNOWN: a good row must never be refused for a fault of the server, so this is decided by experiment. After a few
@@ -35,7 +36,10 @@ from pipeline.store.error_codes import CODES, Blame
 from pipeline.store.errors import StoreError, blame, error_code
 from pipeline.store.native import EncodeError, encode
 from pipeline.store.retry import Backoff, OnRetry, Outages
+from pipeline.store.sift import Refused, Sifted, sift, sift_encodable
 from pipeline.store.tables import TABLES, Table
+
+__all__ = ["Inserter", "Refused"]
 
 log = structlog.get_logger(__name__)
 
@@ -52,14 +56,6 @@ _SUSPECTS = 8  # judged together: so many rows that fail alone make the table it
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Refused(NamedTuple):
-    """A row that ClickHouse does not take, whatever its neighbours; `code` is None where encoding failed already."""
-
-    row: NamedTuple
-    code: int | None
-    message: str
 
 
 class _Block(NamedTuple):
@@ -126,13 +122,26 @@ class Inserter:
             tries = 1  # waiting has been tried on the whole
             if error is None:
                 continue
-            if len(part) > 1:
+            if sifted := await self._sift(table, part, error):
+                refused += sifted.refused
+                parts += [(sifted.clean, f"{part_token}/clean")] if sifted.clean else []
+            elif len(part) > 1:
                 middle = len(part) // 2
                 parts += [(part[middle:], f"{part_token}/1"), (part[:middle], f"{part_token}/0")]
             else:
                 failed = refused if blame(error) is Blame.ROW else suspects
                 failed.append(Refused(part[0], error_code(error), str(error)))
         return _Sweep(refused, suspects, [row for rest, _ in reversed(parts) for row in rest])
+
+    async def _sift(self, table: Table, rows: Sequence[NamedTuple], error: Exception) -> Sifted | None:
+        """The rows without those at fault, where these can be told at once."""
+        if isinstance(error, EncodeError):
+            return await self._in_thread(sift_encodable, table, rows)
+
+        async def attempt(some: Sequence[NamedTuple]) -> Exception | None:
+            return await self._store(table, some, f"sift-{uuid4()}", tries=1)
+
+        return await sift(rows, error, attempt)
 
     async def _judge(self, table: Table, suspects: list[Refused]) -> tuple[list[Refused], list[Refused]]:
         """(those that fail while the table takes other rows, those nothing can be said about); the rest is stored."""
