@@ -170,7 +170,7 @@ async def _end_of(settings: Settings, topic: str) -> int:
 
 
 def _header(letter: ConsumerRecord, name: str) -> str:
-    return dict(letter.headers)[name].decode()
+    return str(dict(letter.headers)[name].decode())
 
 
 async def _read(settings: Settings, count: int) -> list[ConsumerRecord]:
