@@ -1,4 +1,4 @@
-"""Every query in docs/tables.md and docs/cost.md runs."""
+"""Every query in the pages about tables, cost and dead letters runs."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.store import migrated
 
-PAGES = [Path(__file__).parents[2] / "docs" / name for name in ("tables.md", "cost.md")]
+PAGES = [Path(__file__).parents[2] / "docs" / name for name in ("tables.md", "cost.md", "dead-letters.md")]
 QUERIES = [query for page in PAGES for query in re.findall(r"```sql\n(.*?)```", page.read_text("utf-8"), re.DOTALL)]
 
 
