@@ -142,11 +142,11 @@ def _judge(partition: Partition, key: bytes, state: TraceState, stored: StoredTr
     """Are its stored rows what they would be now? And is it settled?"""
     if stored is None:
         state.rewrite = state.has_trace_row
-    elif stored.row_version // 2 != state.epoch * EPOCH_STEP // 2 + state.event_count:
-        state.rewrite = True
-    elif stored.settled:
-        partition.settle(key)
-        return
+    else:
+        state.rewrite = stored.row_version // 2 != state.epoch * EPOCH_STEP // 2 + state.event_count
+        if stored.settled and _count(stored) == state.event_count:  # other books alone do not open it again
+            partition.settle(key)
+            return
     partition.open.recovered(key, partition.clock())  # though nothing but a duplicate asked for it
 
 
