@@ -24,7 +24,7 @@ async def read_back(monkeypatch: pytest.MonkeyPatch, *stored: StoredTrace) -> Pa
         0, AT, AT,
     )  # fmt: skip
     monkeypatch.setattr(lookups, "read_back", lambda *_: iter([raw]))
-    monkeypatch.setattr(lookups, "stored_traces", lambda *_: {("p", "t"): row for row in stored})
+    monkeypatch.setattr(lookups, "stored_traces", lambda *_: {(row.project_id, row.trace_id): row for row in stored})
     partition = Worker().partition
     archive = Archive(None, ObservationPricer, lambda _: 1, 10**9)  # type: ignore[arg-type]
     await archive.read_back(partition, [("p", "t")])
