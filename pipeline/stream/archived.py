@@ -4,6 +4,7 @@ import structlog
 
 from pipeline.events import headers
 from pipeline.events.decode import decode_record
+from pipeline.events.media import take_out
 from pipeline.events.model import Event, Micros, Record
 from pipeline.events.reasons import DecodeError
 from pipeline.store.lookups import RawEvent
@@ -16,7 +17,8 @@ NO_LIMIT = 2**62
 def decoded(raw: RawEvent, key: bytes) -> Event | None:
     """The archived event; None, loudly, where this version of the code cannot read what an older one could."""
     try:
-        return decode_record(_record(raw, key), NO_LIMIT)[raw.position]
+        events, _ = take_out(raw.value, decode_record(_record(raw, key), NO_LIMIT))  # media were stored before it was
+        return events[raw.position]
     except (DecodeError, IndexError) as error:
         log.error("archived_event_unreadable", trace=raw.trace_id, event_id=raw.event_id, error=repr(error)[:500])
         return None

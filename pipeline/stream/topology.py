@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
 from pipeline.registry import Registry
 from pipeline.store.client import connect
@@ -19,6 +20,7 @@ from pipeline.stream.collect import Collector, Waits
 from pipeline.stream.evaluation import Evaluation
 from pipeline.stream.flush import Flush
 from pipeline.stream.intake import Intake
+from pipeline.stream.media import MediaKeeper
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.partition import Limits
 from pipeline.stream.pipeline import Pace, Pipeline
@@ -78,7 +80,9 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         pending_bytes=settings.pending_bytes,
         revoke_deadline=settings.session_timeout * 0.8,
     )
-    pipeline = Pipeline(archive, intake, collector, flush, limits, pace, stages, prepare=Preparation(prices.counter))
+    keep = MediaKeeper(MediaStore(open_blobs(settings.blobs)))
+    prepare = Preparation(prices.counter)
+    pipeline = Pipeline(archive, intake, collector, flush, limits, pace, stages, prepare=prepare, keep=keep)
     app = create_app(settings, "fold", settings.events_topic, pipeline)
     return FoldWorker(app, pipeline, outbox, rules, prices, stages)
 
