@@ -8,7 +8,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,22 +56,33 @@ async def _fold(settings: Settings, registry: Registry) -> None:
         "prices_failed": worker.prices.run(),
     }
     with open_status(settings, metrics, pipeline.assigned):
-        await _run_until_signal(worker.app, pipeline.assigned, background, worker.outbox, pipeline.close)
+        await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
     worker.stages.write()
 
 
 async def _evaluate(settings: Settings) -> None:
     metrics = Metrics(Role.EVALUATOR, settings.instance_id)
     worker = build_evaluation_worker(settings)
-    evaluation = worker.evaluation
     await worker.outbox.start()
-    with open_status(settings, metrics, evaluation.assigned):
-        await _run_until_signal(worker.app, evaluation.assigned, {}, worker.outbox, evaluation.close)
+    background = {
+        "tables_start_failed": worker.tables_app.start(),
+        "tables_app_crashed": raise_crash(worker.tables_app),
+        "tables_failed": worker.tables.run(),
+    }
+
+    async def close() -> None:
+        await worker.evaluation.close()
+        await worker.tables.close()
+        await worker.tables_app.stop()
+
+    assigned = [worker.evaluation.assigned, worker.tables.assigned]
+    with open_status(settings, metrics, worker.evaluation.assigned):
+        await _run_until_signal(worker.app, assigned, background, worker.outbox, close)
 
 
 async def _run_until_signal(
     app: Any,
-    assigned: asyncio.Event,
+    assigned: Sequence[asyncio.Event],
     background: dict[str, Coroutine[Any, Any, None]],
     outbox: Outbox,
     close: Callable[[], Awaitable[None]],
@@ -134,9 +145,10 @@ def guarded(event: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     return asyncio.create_task(guard())
 
 
-async def say_ready(assigned: asyncio.Event) -> None:
-    """Touch the file that a supervisor waits for, once this worker has its partitions."""
-    await assigned.wait()
+async def say_ready(assigned: Sequence[asyncio.Event]) -> None:
+    """Touch the file that a supervisor waits for, once this worker has its partitions of all its groups."""
+    for event in assigned:
+        await event.wait()
     log.info("ready")
     if path := os.environ.get(READY_FILE):
         await asyncio.to_thread(Path(path).touch)
