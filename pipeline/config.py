@@ -117,6 +117,15 @@ class Settings(BaseSettings):
     guard_count: int = Field(100, ge=1, description="Fewer failures than this raise no suspicion.")
     guard_window: float = Field(60.0, gt=0, description="What counts as recent.")
 
+    # Metrics and health
+    metrics_host: str = Field("127.0.0.1", description="Address on which workers and evaluators show metrics.")
+    metrics_port: int = Field(
+        -1,
+        ge=-1,
+        le=65535,
+        description="Port on which they do, and answer /health/live and /ready; 0: a free one, -1: none.",
+    )
+
     # Evaluation
     first_rule_sampling: float = Field(
         0.1, ge=0, le=1, description="Share of traces that a new project's rule `has_output` looks at; 0 makes no rule."

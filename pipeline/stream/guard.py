@@ -23,12 +23,11 @@ import structlog
 from clickhouse_connect.driver.client import Client
 
 from pipeline.events.decode import decode_record
-from pipeline.events.keys import record_key
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.store import lookups
 from pipeline.store.lookups import RawEvent
 from pipeline.stream.app import StopError
-from pipeline.stream.archive import archived_record
+from pipeline.stream.archived import record_of
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.persist import ask_store
 
@@ -128,7 +127,7 @@ async def prove(client: Client, max_bytes: int, share: float) -> Proof:
 
 def _failure(raw: RawEvent, max_bytes: int) -> Reason | None:
     try:
-        decode_record(archived_record(raw, record_key(raw.project_id, raw.trace_id)), max_bytes)
+        decode_record(record_of(raw), max_bytes)
     except DecodeError as error:
         return error.reason
     except Exception as error:

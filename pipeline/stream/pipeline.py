@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from pipeline.events.media import Medium
 from pipeline.stream.archive import Archive
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 Prepare = Callable[[Sequence[Decoded]], Awaitable[None]]
 Look = Callable[[int, Sequence[DeadLetter]], Awaitable[None]]  # records of a chunk, those that failed
+Keep = Callable[[Sequence[tuple[str, Medium]], Callable[[], bool]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,9 @@ class Pipeline:
         clock: Clock = monotonic,
         prepare: Prepare | None = None,
         guard: Look | None = None,
+        keep: Keep | None = None,
     ) -> None:
-        self._prepare, self._guard = prepare, guard
+        self._prepare, self._guard, self._keep = prepare, guard, keep
         self._archive, self._intake, self._collector, self._flush = archive, intake, collector, flush
         self._limits, self._pace, self._stages, self._clock = limits, pace, stages, clock
         self.partitions: dict[TopicPartition, Partition] = {}
@@ -86,6 +89,9 @@ class Pipeline:
             await self._guard(len(chunk.records), taken.dead)
         if self._prepare is not None:
             await self._prepare(taken.decoded)
+        if taken.media and self._keep is not None:
+            with suppress(Cancelled):
+                await self._keep(taken.media, partition.is_revoked)
         lane = self._lanes.get(partition)
         if lane is not None:
             await lane.room()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
 from pipeline.registry import Registry
 from pipeline.store.client import connect
@@ -24,6 +25,7 @@ from pipeline.stream.flush import Flush
 from pipeline.stream.guard import Guard, prove
 from pipeline.stream.guard import Limits as GuardLimits
 from pipeline.stream.intake import Intake
+from pipeline.stream.media import MediaKeeper
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.partition import Limits
 from pipeline.stream.pipeline import Pace, Pipeline
@@ -89,8 +91,10 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         GuardLimits(share, settings.guard_count, settings.guard_window),
         partial(prove, client, settings.max_event_bytes, share),
     )
+    keep = MediaKeeper(MediaStore(open_blobs(settings.blobs)))
+    prepare = Preparation(prices.counter)
     pipeline = Pipeline(
-        archive, intake, collector, flush, limits, pace, stages, prepare=Preparation(prices.counter), guard=guard.look
+        archive, intake, collector, flush, limits, pace, stages, prepare=prepare, guard=guard.look, keep=keep
     )
     app = create_app(settings, "fold", [settings.events_topic], pipeline)
     return FoldWorker(app, pipeline, outbox, rules, prices, stages)

@@ -16,9 +16,11 @@ import structlog
 import uvloop
 
 from pipeline.config import Settings
+from pipeline.metrics import Metrics, Role
 from pipeline.registry import Registry, open_registry
 from pipeline.stream.app import die
 from pipeline.stream.outbox import Outbox
+from pipeline.stream.status import open_status
 from pipeline.stream.topology import build_evaluation_worker, build_fold_worker
 
 log = structlog.get_logger(__name__)
@@ -28,17 +30,21 @@ READY_FILE = "SPANFOLD_READY_FILE"
 
 
 def run_worker(settings: Settings) -> None:
-    """Fold until SIGTERM or SIGINT. Raises SpanfoldError where the registry or the store cannot be opened."""
+    """Fold until SIGTERM or SIGINT.
+
+    Raises SpanfoldError where the registry, the store or the port for metrics cannot be opened.
+    """
     registry = open_registry(settings.registry)
     uvloop.run(_fold(settings, registry))
 
 
 def run_evaluator(settings: Settings) -> None:
-    """Evaluate until SIGTERM or SIGINT. Raises SpanfoldError where the store cannot be opened."""
+    """Evaluate until SIGTERM or SIGINT. Raises SpanfoldError where the store or the port cannot be opened."""
     uvloop.run(_evaluate(settings))
 
 
 async def _fold(settings: Settings, registry: Registry) -> None:
+    metrics = Metrics(Role.WORKER, settings.instance_id)
     worker = build_fold_worker(settings, registry)
     pipeline = worker.pipeline
     await worker.outbox.start()
@@ -49,11 +55,13 @@ async def _fold(settings: Settings, registry: Registry) -> None:
         "rules_failed": worker.rules.run(),
         "prices_failed": worker.prices.run(),
     }
-    await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
+    with open_status(settings, metrics, pipeline.assigned):
+        await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
     worker.stages.write()
 
 
 async def _evaluate(settings: Settings) -> None:
+    metrics = Metrics(Role.EVALUATOR, settings.instance_id)
     worker = build_evaluation_worker(settings)
     await worker.outbox.start()
     background = {
@@ -68,7 +76,8 @@ async def _evaluate(settings: Settings) -> None:
         await worker.tables_app.stop()
 
     assigned = [worker.evaluation.assigned, worker.tables.assigned]
-    await _run_until_signal(worker.app, assigned, background, worker.outbox, close)
+    with open_status(settings, metrics, worker.evaluation.assigned):
+        await _run_until_signal(worker.app, assigned, background, worker.outbox, close)
 
 
 async def _run_until_signal(
