@@ -19,8 +19,9 @@ from pipeline.events.reasons import Reason
 SQL = Path(__file__).parent / "sql"
 STATES = ("open", "replayed", "discarded")
 ANY = "any"
-PAGE = 500  # letters
-PAGE_BYTES = 16 * 2**20  # of their records
+PAGE = 5_000  # letters; a page is a look at the whole table
+PAGE_BYTES = 16 * 2**20  # of their records, read at a time
+PAGE_RECORDS = 500  # and so many of them
 _AS_INTEGERS = {"DateTime64": "int"}
 _AS_BYTES: dict[str, str | dict[str, str]] = {"key": "bytes", "value": "bytes", "header_values": "bytes"}
 _ALWAYS = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2261, 1, 1, tzinfo=UTC))
@@ -163,7 +164,7 @@ def _by_bytes(letters: Sequence[Letter]) -> Iterator[list[Letter]]:
     page: list[Letter] = []
     size = 0
     for letter in letters:
-        if page and size + letter.size > PAGE_BYTES:
+        if page and (size + letter.size > PAGE_BYTES or len(page) == PAGE_RECORDS):
             yield page
             page, size = [], 0
         page.append(letter)

@@ -9,7 +9,7 @@ SELECT
     note, greatest(attempts, if(state = 'open', replays + 1, replays)) AS attempts,
     first_failed_at, failed_at, replay_of, code_version,
     topic, partition, offset, timestamp, replays,
-    key, length(value) AS bytes, value, header_names, header_values
+    key, bytes, value, header_names, header_values
 FROM {database}.dead_letters_rows AS letters FINAL
 LEFT JOIN (
     SELECT topic, partition, offset, timestamp, state, state_at, replays, note
