@@ -71,7 +71,7 @@ def test_the_tables_columns_are_the_rows_fields_with_their_types(clickhouse: Cli
         for table in TABLES.values():
             result = client.query(
                 "SELECT name, type FROM system.columns WHERE database = %(database)s AND table = %(table)s"
-                " AND name != 'expires_at' ORDER BY position",
+                " AND name != 'expires_at' AND default_kind != 'MATERIALIZED' ORDER BY position",
                 parameters={"database": database, "table": table.name},
             )
             assert dict(result.result_rows) == dict(table.columns)
