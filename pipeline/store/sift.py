@@ -19,9 +19,11 @@ from pipeline.store.errors import error_code
 from pipeline.store.native import EncodeError, encode
 from pipeline.store.tables import Table
 
-SLICE = 200  # rows
+SLICE = 200  # rows, at first
 _VIOLATED = 469
 _ROW = re.compile(r"is violated at row (\d+)\.")
+_EXPRESSION = re.compile(r"Expression: \((.*?)\)\. Column values:", re.DOTALL)  # what follows are the row's own values
+_WORD = re.compile(r"\w+")
 
 Attempt = Callable[[Sequence[NamedTuple]], Awaitable[Exception | None]]
 
@@ -55,21 +57,53 @@ async def sift(rows: Sequence[NamedTuple], first: Exception, attempt: Attempt) -
     at = violated_row(first, len(rows))
     if at is None:
         return None
-    known_bad = rows[at]
-    sifted = Sifted(list(rows[:at]), [Refused(known_bad, error_code(first), str(first))])
-    for start in range(at + 1, len(rows), SLICE):
-        rest = rows[start : start + SLICE]
-        while rest:
-            error = await attempt([*rest, known_bad])
-            found = None if error is None else violated_row(error, len(rest) + 1)
-            if error is None or found is None:
-                sifted.clean.extend(rest)
-                break
-            sifted.clean.extend(rest[:found])
-            if found < len(rest):
-                sifted.refused.append(Refused(rest[found], error_code(error), str(error)))
-            rest = rest[found + 1 :]
+    known_bad, alike = rows[at], Alike()
+    sifted = Sifted(list(rows[:at]), [alike.refuse(known_bad, first)])
+    rest, size = rows[at + 1 :], SLICE
+    while rest:
+        some, rest = alike.without(rest[:size], sifted.refused), rest[size:]
+        if not some:
+            continue
+        error = await attempt([*some, known_bad])
+        found = None if error is None else violated_row(error, len(some) + 1)
+        if error is None or found is None:
+            sifted.clean.extend(some)
+            continue
+        sifted.clean.extend(some[:found])
+        if found == len(some):
+            size *= 2
+            continue
+        sifted.refused.append(alike.refuse(some[found], error))
+        rest, size = [*some[found + 1 :], *rest], max(size // 2, SLICE)
     return sifted
+
+
+class Alike:
+    """Rows that equal a refused one in every column that the constraint's expression names."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], dict[str, Refused]] = {}  # columns -> their values -> how it was refused
+
+    def refuse(self, row: NamedTuple, error: Exception) -> Refused:
+        """Remember a row that was refused."""
+        refused = Refused(row, error_code(error), str(error))
+        expression = _EXPRESSION.search(str(error))
+        words = set(_WORD.findall(expression.group(1))) if expression else set()
+        if columns := tuple(name for name in row._fields if name in words):
+            self._known.setdefault(columns, {})[_values(row, columns)] = refused
+        return refused
+
+    def without(self, rows: Sequence[NamedTuple], refused: list[Refused]) -> Sequence[NamedTuple]:
+        """The rows that are like none of these; the others are appended to `refused`."""
+        for columns, known in self._known.items():
+            verdicts = [(row, known.get(_values(row, columns))) for row in rows]
+            refused += [like._replace(row=row) for row, like in verdicts if like is not None]
+            rows = [row for row, like in verdicts if like is None]
+        return rows
+
+
+def _values(row: NamedTuple, columns: tuple[str, ...]) -> str:
+    return repr([getattr(row, column) for column in columns])
 
 
 def sift_encodable(table: Table, rows: Sequence[NamedTuple]) -> Sifted:
