@@ -18,7 +18,7 @@ pytestmark = pytest.mark.stack
 
 LONG = os.environ.get("SPANFOLD_POISON") == "long"
 SHORT_SCALE = Scale(seconds=2.0, rate=500, giant=2_000)
-CLEAN_SCALE = Scale(seconds=40.0, rate=1_000, giant=0, poisoned=False)
+CLEAN_SCALE = Scale(seconds=30.0, rate=1_000, giant=0, poisoned=False)
 LONG_SCALE = Scale(seconds=120.0, rate=1_000, giant=1_000_000)
 EVERY = 0.25  # seconds between two probes of freshness
 LOOK = 0.05  # seconds between two looks for them
