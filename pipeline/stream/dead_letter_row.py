@@ -7,7 +7,7 @@ Failure: none; a record whose bytes are in the table already (too large for the 
 """
 
 from pipeline.events import headers
-from pipeline.events.model import Record
+from pipeline.events.model import Headers, Record
 from pipeline.events.reasons import Reason
 from pipeline.store.dead_letter_rows import DeadLetterRow
 from pipeline.stream.deadletters import MOST_ATTEMPTS, DeadLetter, number
@@ -54,7 +54,7 @@ def _row(letter: Record) -> DeadLetterRow:
     )
 
 
-def project_of(key: bytes | None, named: tuple[tuple[str, bytes], ...]) -> str:
+def project_of(key: bytes | None, named: Headers) -> str:
     """The project by the record's header, else by its key (PROJECT/TRACE); '' where neither tells."""
     project = next((value for name, value in named if name == headers.PROJECT and value), b"")
     if not project and key and b"/" in key:

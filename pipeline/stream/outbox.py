@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 MAX_REQUEST_BYTES = 16 * 2**20
 RETRY_AFTER = 1.0
 T = TypeVar("T")
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Message(NamedTuple):

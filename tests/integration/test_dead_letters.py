@@ -40,7 +40,7 @@ KEY = f"{PROJECT}/somewhere".encode()
 LANGFUSE = (headers.CONTENT_TYPE, headers.LANGFUSE_JSON)
 OURS = (headers.PROJECT, PROJECT.encode())
 BROKEN = {
-    "unknown_format": Outgoing(KEY, b"\x01garbage"),
+    "unknown_format": Outgoing(KEY, b"\x01garbage", (("twice", b"1"), ("twice", b""), ("none", None))),
     "malformed": Outgoing(KEY, b'{"half": ', (LANGFUSE, OURS)),
     "invalid": Outgoing(KEY, b'{"id":"x","type":"span-create","timestamp":"yesterday","body":{}}', (LANGFUSE, OURS)),
     "unknown_schema": Outgoing(KEY, MAGIC + b"\x01\x02\x03\x04\x05\x06\x07\x08rest"),

@@ -5,7 +5,7 @@ import pytest
 from pipeline.events import headers
 from pipeline.events.canonical import to_canonical_json
 from pipeline.events.keys import record_key
-from pipeline.events.model import Event, Kind, Micros, Record
+from pipeline.events.model import Event, Headers, Kind, Micros, Record
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk
 from pipeline.stream.intake import Intake
@@ -17,7 +17,6 @@ TP = TopicPartition("events", 0)
 KEY = record_key("p", "t")
 AT = Micros(1_700_000_000_000_000)
 REPLAYED = ((headers.ATTEMPT, b"2"),)
-Headers = tuple[tuple[str, bytes], ...]
 
 
 class Worker:
@@ -55,6 +54,15 @@ def test_a_replayed_duplicate_is_archived_and_its_trace_written_but_not_opened_a
     assert KEY in worker.partition.unwritten, "it holds the part until it is written"
     assert (state.event_count, worker.partition.size) == (1, size)
     assert worker.partition.is_settled(KEY) == settled
+
+
+def test_headers_without_a_value_are_no_headers() -> None:
+    """Kafka allows them; a worker must not die of one."""
+    nothing = tuple(
+        (name, None) for name in (headers.CONTENT_TYPE, headers.RECEIVER, headers.RECEIVED_AT, headers.PROJECT)
+    )
+    batch, new, _ = Worker().take("one", nothing)
+    assert (new, batch.archive[0].content_type, batch.archive[0].receiver) == (1, "", "kafka")
 
 
 def test_an_ordinary_duplicate_is_only_counted() -> None:

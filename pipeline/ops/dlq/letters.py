@@ -97,7 +97,7 @@ class Content(NamedTuple):
 
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes]]
+    headers: list[tuple[str, bytes | None]]
 
 
 class Count(NamedTuple):
@@ -143,7 +143,7 @@ def contents(client: Client, letters: Sequence[Letter]) -> dict[Place, Content]:
     result = client.query(_sql("contents"), {"places": places}, query_formats=_AS_INTEGERS, column_formats=_AS_BYTES)
     found: dict[Place, Content] = {}
     for topic, partition, offset, timestamp, key, value, names, values in result.result_rows:
-        headers = [(name, text or b"") for name, text in zip(names, values, strict=True)]
+        headers = list(zip(names, values, strict=True))
         found[topic, partition, offset, timestamp] = Content(key, value, headers)
     return found
 

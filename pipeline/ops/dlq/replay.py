@@ -106,7 +106,7 @@ def mark(client: Client, letters: Sequence[Letter], at: int) -> None:
     client.raw_insert(table.name, list(table.columns), bytes(encode(table, rows)), fmt="Native")
 
 
-def record_headers(letter: Letter, content: Content) -> list[tuple[str, bytes]]:
+def record_headers(letter: Letter, content: Content) -> list[tuple[str, bytes | None]]:
     """The record's own headers, and those that say what it is a replay of."""
     own = [each for each in content.headers if each[0] not in headers.REPLAY]
     return [

@@ -91,15 +91,15 @@ def _plain(row: Letter | Count) -> dict[str, Any]:
 
 def _record(content: Content) -> dict[str, Any]:
     return {
-        "key": None if content.key is None else _base64(content.key),
-        "value": None if content.value is None else _base64(content.value),
+        "key": _base64(content.key),
+        "value": _base64(content.value),
         "headers": [[name, _base64(value)] for name, value in content.headers],
         "encoding": "base64",
     }
 
 
-def _base64(value: bytes) -> str:
-    return base64.b64encode(value).decode()
+def _base64(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode()
 
 
 def _shown(value: bytes | None) -> str:
