@@ -15,7 +15,7 @@ from pipeline.store.dead_letter_rows import DeadLetterRow
 from pipeline.store.insert import Refused
 from pipeline.stream import outbox as outbox_module
 from pipeline.stream.dead_letter_row import dead_letter_row, row_of
-from pipeline.stream.deadletters import DeadLetter
+from pipeline.stream.deadletters import DeadLetter, wall_clock
 from pipeline.stream.outbox import Outbox
 
 LIMIT = 1_000
@@ -33,7 +33,7 @@ class Broker:
             raise self.failures.pop(0)
         if len(value or b"") > LIMIT:
             raise MessageSizeTooLargeError
-        self.taken.append(Record(topic, 0, len(self.taken), Micros(1), key, value, tuple(headers)))
+        self.taken.append(Record(topic, 0, len(self.taken), wall_clock(), key, value, tuple(headers)))
 
 
 class Table:
