@@ -1,4 +1,4 @@
-"""Times on the command line."""
+"""Times as people type them on the command line."""
 
 from datetime import UTC, date, datetime
 
@@ -11,9 +11,9 @@ def moment(option: str, text: str) -> datetime:
         if len(text) == len("2026-11-25"):
             day = date.fromisoformat(text)
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
-        time = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         raise SettingError(
             f"{option} is {text!r}, which is no day and no time.", remedy="Write 2026-11-25 or 2026-11-25T13:00:00Z."
         ) from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found

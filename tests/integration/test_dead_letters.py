@@ -28,7 +28,7 @@ from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.store import NOW, raw_event_row
 from tests.fixtures.traffic import create_update_traffic
 from tests.fixtures.views import digest, wait_for, wait_until_settled, wait_until_stored
-from tests.fixtures.worker import Stack, WorkerProcess, new_stack, variables
+from tests.fixtures.worker import Stack, WorkerProcess, environment, new_stack
 
 pytestmark = pytest.mark.stack
 
@@ -157,7 +157,7 @@ def _archived(project: str, number: int) -> RawEventRow:
 
 def dlq(stack: Stack, *arguments: str) -> Any:
     """What the command prints with --json."""
-    outcome = CliRunner().invoke(app, ["dlq", *arguments, "--json"], env=variables(stack.settings))
+    outcome = CliRunner().invoke(app, ["dlq", *arguments, "--json"], env=environment(stack.settings))
     assert outcome.exit_code == 0, outcome.output
     return json.loads(outcome.stdout)
 
