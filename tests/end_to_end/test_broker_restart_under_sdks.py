@@ -26,7 +26,9 @@ SECONDS = 90
 async def begin(front: Front, sdk: str) -> Process:
     """A program in the middle of its work, with a project of its own."""
     front.registry.create_project(sdk, project_id=sdk)
-    environment = variables(sdk, front, front.registry.create_key(sdk), LANGFUSE_TIMEOUT="60", LANGFUSE_FLUSH_INTERVAL="1")
+    environment = variables(
+        sdk, front, front.registry.create_key(sdk), LANGFUSE_TIMEOUT="60", LANGFUSE_FLUSH_INTERVAL="1"
+    )
     python = await asyncio.to_thread(python_with, sdk)
     process = await asyncio.create_subprocess_exec(
         python, PROGRAMS / "langfuse_steady.py", env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE
@@ -55,7 +57,9 @@ async def refusals(front: Front) -> int:
     """How many requests were answered with 503 so far."""
     metrics = (await front.client.get("/metrics")).text
     return sum(
-        int(float(line.rsplit(" ", 1)[1])) for line in metrics.splitlines() if '"503"' in line and "_created" not in line
+        int(float(line.rsplit(" ", 1)[1]))
+        for line in metrics.splitlines()
+        if '"503"' in line and "_created" not in line
     )
 
 

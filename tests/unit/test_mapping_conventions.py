@@ -244,7 +244,11 @@ def test_traceloop_indexed_messages_and_workflow() -> None:
         '[{"role":"system","content":"be brief"},{"role":"user"},{"content":"third"},{"content":"last"}]'
     )
     assert fields["tool_calls"] == ['{"id":"c","name":"f","arguments":"{}","type":"function","index":0}']
-    assert (fields["type"], fields["usage"], fields["user_id"]) == ("GENERATION", {"gen_ai.usage.prompt_tokens": 5}, "u")
+    assert (fields["type"], fields["usage"], fields["user_id"]) == (
+        "GENERATION",
+        {"gen_ai.usage.prompt_tokens": 5},
+        "u",
+    )
     assert fields["metadata"]["tools"] == [{"name": "f", "parameters": {"type": "object"}}]
     assert fields["metadata"]["plan"] == "pro"
     workflow = fields_of(span_of({"traceloop.span.kind": "workflow", "traceloop.entity.input": '{"args": []}'}))

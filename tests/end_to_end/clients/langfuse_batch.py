@@ -22,7 +22,9 @@ def observation(kind: str, name: str, parent: str | None = f"{ID}-root", **more:
     start, end = time_of(name).isoformat(), time_of(name, end=True).isoformat()
     common = {"id": f"{ID}-{name}", "traceId": f"{ID}-trace"}
     begun = {"parentObservationId": parent, "startTime": start, "version": TRACE["version"]}
-    begun |= {"environment": TRACE["environment"]} | part(name, "name", "input", "metadata", "model", "model_parameters")
+    begun |= {"environment": TRACE["environment"]} | part(
+        name, "name", "input", "metadata", "model", "model_parameters"
+    )
     ended = part(name, "output", "level", "status_message", "usage")
     if kind == "event":
         return [event("event-create", start, common | begun | ended)]

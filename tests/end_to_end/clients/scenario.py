@@ -26,4 +26,6 @@ def time_of(name: str, end: bool = False) -> datetime:
 
 def nanoseconds(name: str, end: bool = False) -> int:
     """The same as OpenTelemetry counts it."""
-    return round((time_of(name, end) - datetime.fromisoformat("1970-01-01T00:00:00Z")) / timedelta(microseconds=1)) * 1000
+    return (
+        round((time_of(name, end) - datetime.fromisoformat("1970-01-01T00:00:00Z")) / timedelta(microseconds=1)) * 1000
+    )
