@@ -15,7 +15,7 @@ SOURCES    := pipeline tests
 .DEFAULT_GOAL := help
 # With this set, every one of a stack's processes would compile its libraries anew: 2 s of CPU each.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help install demo test lint format types check bench clean
+.PHONY: help install demo test clients lint format types check bench clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | \
@@ -28,6 +28,9 @@ demo: install ## Start a stack, send recorded traffic of real clients, show what
 
 test: lint types $(STAMPS)/kafka ## Lint, type check and test, as CI does
 	@$(BIN)/python -m pytest
+
+clients: $(STAMPS)/packages $(STAMPS)/kafka ## Run real clients of every kind against a stack (needs Go, Node.js, a JDK)
+	@$(BIN)/python -m pytest -m clients tests/end_to_end
 
 lint: $(STAMPS)/packages ## Check style and formatting
 	@$(BIN)/ruff check $(SOURCES)

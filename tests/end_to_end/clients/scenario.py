@@ -1,4 +1,4 @@
-"""The trace that every client sends, and its clock. Needs nothing but Python, as it runs in each client's environment."""
+"""The trace that every client sends, and its clock. Needs nothing but Python: it runs in each client's environment."""
 
 import json
 from datetime import datetime, timedelta
@@ -9,6 +9,7 @@ STORY: dict[str, Any] = json.loads(Path(__file__).with_name("scenario.json").rea
 TRACE: dict[str, Any] = STORY["trace"]
 
 _CLOCK = STORY["clock"]
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 _START = datetime.fromisoformat(_CLOCK["start"])
 
 
@@ -26,6 +27,4 @@ def time_of(name: str, end: bool = False) -> datetime:
 
 def nanoseconds(name: str, end: bool = False) -> int:
     """The same as OpenTelemetry counts it."""
-    return (
-        round((time_of(name, end) - datetime.fromisoformat("1970-01-01T00:00:00Z")) / timedelta(microseconds=1)) * 1000
-    )
+    return (time_of(name, end) - _EPOCH) // timedelta(microseconds=1) * 1000
