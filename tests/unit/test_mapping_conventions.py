@@ -328,3 +328,14 @@ def test_an_old_python_sdk_calls_generations_spans() -> None:
     for version, kind in (("3.3.0", "GENERATION"), ("3.4.0", "SPAN"), ("odd", "SPAN")):
         span = span_of(said)._replace(scope=Scope("langfuse-sdk", version))
         assert fields_of(span)["type"] == kind, version
+
+
+def test_an_experiment_s_metadata_is_the_same_map_as_one_attribute_and_as_one_for_each_key() -> None:
+    prefix = "langfuse.experiment."
+    whole = {prefix + "name": "run 1", prefix + "metadata": '{"model": "m"}', prefix + "item.metadata": '{"n": 1}'}
+    split = {prefix + "name": "run 1", prefix + "metadata.model": "m", prefix + "item.metadata.n": 1}
+    expected = {"name": "run 1", "metadata": {"model": "m"}, "item.metadata": {"n": 1}}
+    for attributes in (whole, split, whole | split):
+        assert fields_of(span_of(attributes))["metadata"]["experiment"] == expected
+    odd = {prefix + "metadata": "text", prefix + "metadata.model": "m"}
+    assert fields_of(span_of(odd))["metadata"]["experiment"] == {"metadata": "text", "metadata.model": "m"}

@@ -77,7 +77,16 @@ def _text_of_metadata(value: Any, span: Span) -> str | None:
 
 
 def _experiment(value: dict[str, Any], _span: Span) -> dict[str, Any]:
-    return {"experiment": {key: structure(item) for key, item in value.items()}}
+    """SDK 4 writes each key of the two maps of metadata as an attribute of its own, 3 and 5 the map as JSON."""
+    found: dict[str, Any] = {}
+    for key, item in sorted(value.items()):  # a map stands before its keys
+        owner, inside, name = key.partition("metadata.")
+        below = found.setdefault(f"{owner}metadata", {}) if inside else None
+        if isinstance(below, dict):
+            below[name] = structure(item)
+        else:
+            found[key] = structure(item)
+    return {"experiment": found}
 
 
 def _writes_json(span: Span) -> bool:
