@@ -273,3 +273,9 @@ def test_one_answer_of_the_provider_is_the_same_usage_whichever_instrumentation_
     assert normalise(given, "gpt-4o").usage == {
         "input": 181, "input_cached": 1024, "output": 59, "output_reasoning": 128, "total": 1392,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("client", [SDK_4, SDK_5])
+def test_a_reference_to_a_medium_in_metadata_is_the_same_text_from_either_sdk(client: str) -> None:
+    metadata = Read(client, "026").one("multimodal")["metadata"]
+    assert metadata["img"] == "@@@langfuseMedia:type=image/png|id=a3-kNPkqi4CqsC2b8aEuSf|source=base64_data_uri@@@"

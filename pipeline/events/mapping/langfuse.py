@@ -27,6 +27,7 @@ from pipeline.events.mapping.rule import IGNORE, Mapper, Rule
 from pipeline.events.otlp.span import Span
 
 SCOPE = "langfuse-sdk"
+_REFERENCE = '"@@@langfuseMedia:'
 _JSON_METADATA_SINCE = 5  # major version of the Python SDK
 _TYPES = ("span", "generation", "event", "embedding", "agent", "tool", "chain", "retriever", "guardrail", "evaluator")
 _TYPE = one_of({name.upper(): name.upper() for name in _TYPES}, upper=True)
@@ -59,8 +60,9 @@ def _type(value: Any, span: Span) -> Any:
 
 
 def _metadata(value: Any, span: Span) -> Any:
-    """One value of metadata."""
-    return parsed(value) if _writes_json(span) else structure(value)
+    """One value of metadata. Version 4 writes a reference to a medium as JSON too, though it is a text."""
+    is_json = _writes_json(span) or (isinstance(value, str) and value.startswith(_REFERENCE))
+    return parsed(value) if is_json else structure(value)
 
 
 def _whole_metadata(value: Any, span: Span) -> dict[str, Any] | None:
