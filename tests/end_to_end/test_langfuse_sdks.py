@@ -12,7 +12,7 @@ from pipeline.events.model import Event, Kind
 from pipeline.local.kafka import LocalKafka
 from tests.fixtures.client_environments import python_with
 from tests.fixtures.front_door import connected, stored_events
-from tests.fixtures.real_clients import Client, Clock, run, variables
+from tests.fixtures.real_clients import Client, Clock, addresses, run, variables
 
 pytestmark = [pytest.mark.stack, pytest.mark.clients]
 
@@ -46,7 +46,7 @@ async def test_later_versions_send_scores_and_deletions(
     program = SCORES + (DELETE if version[0] > "3" else "") + (DELETE_SCORE_5 if version[0] > "4" else "")
     client = Client(f"langfuse-{version}", Clock.OWN, lambda: [str(python), "-c", program])
     async with connected(kafka, topic_prefix, tmp_path, find_score) as front:
-        await run(client, variables(client.name, front, front.key))
+        await run(client, variables(client.name, addresses(front), front.key))
         events = await stored_events(front.settings)
     scores = {event.entity_id: event for event in events if event.kind is Kind.SCORE and "deleted" not in event.fields}
     assert scores.keys() == {"score-sdk", "score-cat", "score-session"}

@@ -12,7 +12,7 @@ import pytest
 from pipeline.local.ports import find_free_port
 from tests.fixtures.client_rows import differences, rows_of
 from tests.fixtures.front_door import Front, healthy, running, stored
-from tests.fixtures.real_clients import CLIENTS, Client, Clock, run, variables
+from tests.fixtures.real_clients import CLIENTS, Client, Clock, addresses, run, variables
 from tests.fixtures.views import wait_until_stored
 from tests.fixtures.worker import Stack
 
@@ -48,4 +48,4 @@ async def send(client: Client, front: Front, places: asyncio.Semaphore) -> None:
     front.registry.create_project(client.name, project_id=client.name)
     key = front.registry.create_key(client.name)
     async with places:
-        await run(client, variables(client.name, front, key, **SAID))
+        await run(client, variables(client.name, addresses(front), key, **SAID))
