@@ -20,6 +20,10 @@ import org.apache.kafka.clients.producer.RecordMetadata;
  */
 public class Produce {
     public static void main(String[] arguments) throws Exception {
+        if (arguments.length == 0 || arguments[0].startsWith("-")) {
+            System.err.println("usage: java Produce.java BOOTSTRAP [TOPIC] < events.jsonl   (localhost:9092)");
+            System.exit(2);
+        }
         Properties props = new Properties();
         props.put("bootstrap.servers", arguments[0]);
         props.put("acks", "all");
