@@ -32,6 +32,9 @@ class Settings(BaseSettings):
         "", description="For Confluent's framing: the URL of a schema registry, or a folder with files ID.avsc."
     )
     session_timeout: float = Field(10.0, description="Seconds until the group gives up a silent worker.")
+    metadata_age: float = Field(
+        10.0, ge=0.5, description="Seconds until a worker notices that the events topic has more partitions."
+    )
 
     # ClickHouse
     clickhouse_url: str = Field("http://localhost:8123", description="HTTP interface of ClickHouse.")

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.config import Settings
+from pipeline.events.partition import partition_of
 from pipeline.ingest.kafka_link import KafkaLink, Outcome
 from pipeline.ingest.lanes import Lane, Outgoing, Portion
-from pipeline.ingest.partition import partition_of
 
 
 class _Place(NamedTuple):

@@ -46,6 +46,7 @@ def create_app(settings: Settings, group: str, topic: str, owner: ChunkOwner) ->
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.instance_id or None,
         consumer_max_fetch_size=8 * 2**20,
+        consumer_metadata_max_age_ms=int(settings.metadata_age * 1000),  # how soon a topic's growth is noticed
         broker_max_poll_records=settings.poll_records,
         broker_session_timeout=settings.session_timeout,
         broker_heartbeat_interval=min(3.0, settings.session_timeout / 3),

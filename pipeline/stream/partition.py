@@ -64,6 +64,7 @@ class Partition:
         self._called: list[tuple[str, str]] = []
         self.giants: set[bytes] = set()  # traces that outgrew their limit
         self.size = 0  # bytes of the events in memory
+        self.count = 0  # partitions of the topic; 0 while that is not known
         self.ready = asyncio.Event()
         self.revoked = False
         self.pinned: set[bytes] = set()  # traces that are being read back for events that wait: they must not leave

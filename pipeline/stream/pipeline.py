@@ -20,6 +20,7 @@ from pipeline.stream.collect import Collected, Collector
 from pipeline.stream.flush import Durable, Flush
 from pipeline.stream.intake import Decoded, Intake, split
 from pipeline.stream.lane import ColdLane
+from pipeline.stream.moves import at_home
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Clock, Limits, Partition, monotonic
 from pipeline.stream.persist import Cancelled
@@ -90,7 +91,9 @@ class Pipeline:
         batch = self.batch
         batch.dead += taken.dead
         batch.bytes += sum(len(record.value or b"") for record in chunk.records)
-        fresh, cold = split(partition, taken.decoded)
+        stay, moves = at_home(partition, taken.decoded)
+        batch.moves += moves
+        fresh, cold = split(partition, stay)
         self._intake.fold(batch, partition, fresh, taken.became)
         if cold:
             lane.put(taken._replace(decoded=cold))
@@ -227,6 +230,7 @@ class Pipeline:
             for chunk in partition.parts.chunks() + lane.close():
                 chunk.ack()
         batch.archive = [row for row in batch.archive if row.partition not in numbers]
+        batch.moves = [move for move in batch.moves if move.record.partition not in numbers]
         batch.dead = [letter for letter in batch.dead if letter.record.partition not in numbers]
         self._room.set()
 

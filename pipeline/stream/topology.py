@@ -1,7 +1,7 @@
 """The fold worker, built from the sink backwards. One screen is the whole story:
 
 topic events ─► chunks ─► intake (decode, read back, fold) ─► flush (price, build, settle) ─► store ─► commit
-                                                                 └─► dead letters, evaluations
+                                                                 └─► dead letters, evaluations, moves
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
             chunk.ack()
 
     prices = PriceShelf(registry)
-    archive = Archive(client, prices, lambda topic: consumer_of(app).partition_count(topic), settings.trace_bytes)
+    archive = Archive(client, prices, outbox.mover.partitions, settings.trace_bytes)
     flush = Flush(store, outbox, commit, archive.events_of)
     waits = Waits(settings.first, settings.hold, settings.rest)
     collector = Collector(prices, rules, waits, stages)

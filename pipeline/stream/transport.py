@@ -58,11 +58,6 @@ class ChunkConsumer(driver.Consumer):
         if tracker is not None:
             tracker.finish(last)
 
-    def partition_count(self, topic: str) -> int:
-        """How many partitions a topic has; 0 before the broker has said so."""
-        consumer: Any = self._thread._consumer
-        return len(consumer.partitions_for_topic(topic) or ()) if consumer is not None else 0
-
     async def commit_finished(self) -> bool:
         """Commit every finished prefix; False where Kafka did not take it (it is offered again by the next call)."""
         owned = {TopicPartition(tp.topic, tp.partition) for tp in self.assignment()}

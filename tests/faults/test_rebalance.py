@@ -1,20 +1,48 @@
-"""Workers join, leave and die under load: partitions move, rows equal those of one worker, no offset is left out."""
+"""Partitions move under load: workers join, leave and die, the topic grows. Rows equal those of one undisturbed worker."""
+
+import asyncio
+import time
+from collections.abc import Iterator
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
-from tests.fixtures.captures import produce
+from pipeline.config import Settings
+from pipeline.events.partition import partition_of
+from pipeline.local.kafka import LocalKafka
+from pipeline.ops.lag import read_lag
+from pipeline.ops.topics_grow import grow_topics
+from tests.fixtures.captures import Outgoing, produce
+from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.traffic import create_update_traffic
 from tests.fixtures.views import digest, stored_ranges, wait_until_settled, wait_until_stored
-from tests.fixtures.worker import Stack
+from tests.fixtures.worker import Stack, new_stack
 
 pytestmark = pytest.mark.stack
 
-EVENTS = 34_000
+RECORDS = list(create_update_traffic(8_500))
+BEFORE, AFTER = 4, 7  # partitions
+SECONDS = 60.0
+
+Digest = dict[str, tuple[int, int]]
 
 
-def test_workers_that_come_and_go_change_nothing(stack: Stack, other_stack: Stack) -> None:
-    records = list(create_update_traffic(EVENTS))
-    parts = [records[start::4] for start in range(4)]
+@pytest.fixture(scope="module")
+def undisturbed(
+    kafka: LocalKafka, clickhouse: ClickHouseProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Digest]:
+    """What one worker makes of the records."""
+    stack = new_stack(kafka, clickhouse, tmp_path_factory.mktemp("undisturbed") / "stack")
+    produce(stack.settings, RECORDS)
+    stack.worker()
+    wait_until_stored(stack, len(RECORDS))
+    wait_until_settled(stack)
+    yield digest(stack)
+    stack.close()
+
+
+def test_workers_that_come_and_go_change_nothing(stack: Stack, undisturbed: Digest) -> None:
+    parts = [RECORDS[start::4] for start in range(4)]
     first = stack.worker("first")
     produce(stack.settings, parts[0])
     second = stack.worker("second")  # joins while the first is busy
@@ -24,14 +52,61 @@ def test_workers_that_come_and_go_change_nothing(stack: Stack, other_stack: Stac
     stack.worker("third")
     second.kill()  # leaves without a word
     produce(stack.settings, parts[3])
-    wait_until_stored(stack, len(records))
+    wait_until_stored(stack, len(RECORDS))
     wait_until_settled(stack)
 
-    produce(other_stack.settings, records)
-    other_stack.worker()
-    wait_until_stored(other_stack, len(records))
-    wait_until_settled(other_stack)
+    assert digest(stack) == undisturbed
+    assert stack.count("SELECT uniqExact(event_id) FROM raw_events") == len(RECORDS)
+    assert sum(last - first + 1 for first, last in stored_ranges(stack).values()) == len(RECORDS)
 
-    assert digest(stack) == digest(other_stack)
-    assert stack.count("SELECT uniqExact(event_id) FROM raw_events") == len(records)
-    assert sum(last - first + 1 for first, last in stored_ranges(stack).values()) == len(records)
+
+def test_a_topic_that_grows_under_two_workers_changes_nothing(stack: Stack, undisturbed: Digest) -> None:
+    """Keys change their homes while half of the producers do not know; no audit runs: the rows are right without one."""
+    parts = [RECORDS[start::3] for start in range(3)]  # each trace is in all of them
+    stack.worker("first", metadata_age=0.5)
+    asyncio.run(send(stack.settings, parts[0], BEFORE))
+    stack.worker("second", metadata_age=0.5)
+    asyncio.run(send(stack.settings, parts[1], BEFORE))
+    plan = asyncio.run(grow_topics(stack.settings, AFTER))  # much of this is not folded yet
+    assert {(each.before, each.after) for each in plan} == {(BEFORE, AFTER)}
+    stale, fresh = parts[2][::2], parts[2][1::2]
+    asyncio.run(send(stack.settings, stale, BEFORE))
+    asyncio.run(send(stack.settings, fresh, AFTER))
+    wait_until_all_is_committed(stack, AFTER)
+    wait_until_settled(stack)
+
+    assert digest(stack) == undisturbed
+    assert stack.count("SELECT uniqExact(event_id) FROM raw_events") == len(RECORDS)
+    moved = sum(last - first + 1 for first, last in stored_ranges(stack).values()) - len(RECORDS)
+    strangers = [
+        each for each in stale if partition_of(each.key or b"", BEFORE) != partition_of(each.key or b"", AFTER)
+    ]
+    assert moved >= len(strangers) > 0
+    assert stack.count(f"SELECT uniqExact(partition) FROM raw_events WHERE partition >= {BEFORE}") == AFTER - BEFORE
+
+
+async def send(settings: Settings, records: list[Outgoing], partitions: int) -> None:
+    """As a producer that knows of so many partitions."""
+    async with AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap, acks="all", linger_ms=20) as producer:
+        sends = [
+            await producer.send(
+                settings.events_topic,
+                record.value,
+                key=record.key,
+                headers=list(record.headers),
+                partition=partition_of(record.key or b"", partitions),
+            )
+            for record in records
+        ]
+        await asyncio.gather(*sends)
+
+
+def wait_until_all_is_committed(stack: Stack, partitions: int) -> None:
+    """Every partition is somebody's, and all rows of what lies in it are durable (I2)."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        rows = [row for row in asyncio.run(read_lag(stack.settings)) if row.topic == stack.settings.events_topic]
+        if len(rows) == partitions and not any(row.lag for row in rows):
+            return
+        time.sleep(0.1)
+    raise AssertionError(rows)

@@ -14,7 +14,7 @@ def known_trace_hashes(store: Store, _topic: str, number: int, _partitions: int)
 
 
 def open_traces(
-    store: Store, _topic: str, number: int, limit: int, after: tuple[str, str] = ("", "")
+    store: Store, number: int, _partitions: int, limit: int, after: tuple[str, str] = ("", "")
 ) -> list[lookups.OpenTrace]:
     """Traces whose newest row says that they are open."""
     open_ = [trace for trace in store.archived_from(number) if trace > after and store.is_settled(trace) is False]

@@ -3,11 +3,11 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
-from zlib import crc32
 
 from pipeline.events.decode import decode_record
 from pipeline.events.keys import event_identity, record_key
 from pipeline.events.model import Event, Micros, Record
+from pipeline.events.partition import partition_of
 from pipeline.store.rows import OffsetRangeRow, RawEventRow
 from tests.oracle.event_set import Known
 from tests.oracle.table import Table
@@ -32,7 +32,7 @@ class Log:
     def append(self, event: Event, value: bytes) -> None:
         """What a producer does; the event is the one that is decoded from the record."""
         key = record_key(event.project_id, event.trace_id)
-        number = crc32(key) % PARTITIONS
+        number = partition_of(key, PARTITIONS)
         offset = len(self.records[number])
         timestamp = Micros(BEGAN + TWENTY_MINUTES * sum(map(len, self.records)))
         record = Record(TOPIC, number, offset, timestamp, key, value, ())

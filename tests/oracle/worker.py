@@ -119,6 +119,10 @@ class Sink:
         """The Outbox of the flush; there are no rules here."""
         await self.call(Write("evaluations", ()))
 
+    async def move(self, moves: Sequence[Any]) -> None:
+        """The Outbox of the flush; every record of this log is where it belongs."""
+        raise AssertionError(moves)
+
     async def call(self, write: Write) -> None:
         """Whatever the flush asks for passes here first. Dying in front of an insert leaves half of it stored."""
         number, self._calls = self._calls, self._calls + 1
@@ -137,6 +141,10 @@ class Sink:
                 raise Died
 
 
+async def _partitions(_topic: str) -> int:
+    return PARTITIONS
+
+
 async def _made(*parts: Any) -> Pipeline:
     return Pipeline(*parts)
 
@@ -151,7 +159,7 @@ class Worker:
         self._trackers: dict[int, PrefixTracker] = {}
         self._flushing: asyncio.Task[None] | None = None
         stages = Stages(None)
-        archive = Archive(store, lambda: PRICE, lambda _: PARTITIONS, TRACE_BYTES)  # type: ignore[arg-type]
+        archive = Archive(store, lambda: PRICE, _partitions, TRACE_BYTES)  # type: ignore[arg-type]
         collector = Collector(lambda: PRICE, lambda _: (), Waits(FIRST, HOLD, REST), stages)
         flush = Flush(sink, sink, self._commit, archive.events_of)
         limits = Limits(QUIET, IDLE, LONGEST, RESIDENT_TRACES, 2**30, OPEN_TRACES, TRACE_BYTES)
