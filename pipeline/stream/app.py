@@ -5,22 +5,20 @@ bug; it ends the process at once and without a commit, and the next process take
 """
 
 import asyncio
-import os
 from typing import Any, Protocol
 
 import faust
-import structlog
 from yarl import URL
 
 from pipeline.config import Settings
 from pipeline.stream.chunk import Chunk
+from pipeline.stream.exits import die
 from pipeline.stream.intake import to_record
+from pipeline.stream.membership import Membership
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.transport import ChunkConsumer, ChunkTransport, RebalanceListener
 
-log = structlog.get_logger(__name__)
-
-EXIT_BUG = 70  # EX_SOFTWARE
+REVOKE_SESSIONS = 0.8  # of a session timeout: how long a revocation may take
 
 
 class ChunkOwner(RebalanceListener, Protocol):
@@ -56,7 +54,8 @@ def create_app(settings: Settings, group: str, topic: str, owner: ChunkOwner) ->
         stream_processing_timeout=86_400.0,
         broker_commit_livelock_soft_timeout=86_400.0,
     )
-    app.transport = ChunkTransport([url], app, owner)
+    membership = Membership(settings.instance_id, settings.session_timeout)
+    app.transport = ChunkTransport([url], app, owner, membership, settings.session_timeout * REVOKE_SESSIONS)
 
     @app.agent(app.topic(topic, value_serializer="raw", key_serializer="raw"), name=group)
     async def chunks(stream: Any) -> None:
@@ -80,9 +79,3 @@ def create_app(settings: Settings, group: str, topic: str, owner: ChunkOwner) ->
 def consumer_of(app: Any) -> ChunkConsumer:
     """The app's consumer, once it has started."""
     return app.consumer  # type: ignore[no-any-return]
-
-
-def die(event: str, **context: object) -> None:
-    """A bug: say what happened, then end the process without flushing or committing anything."""
-    log.critical(event, exc_info=True, **context)
-    os._exit(EXIT_BUG)

@@ -64,11 +64,11 @@ class Evaluation:
         """Ready for chunks."""
         self.assigned.set()
 
-    async def partitions_revoked(self, partitions: set[TopicPartition]) -> None:
+    async def partitions_revoked(self, partitions: set[TopicPartition], deadline: float) -> None:
         """Nothing waits between chunks; a chunk under way that waits for the store gives up."""
         self._generation += 1
 
-    async def close(self) -> None:
+    async def close(self, deadline: float) -> None:
         """Give up waiting for the store: what is under way comes again."""
         self._generation += 1
 

@@ -39,7 +39,6 @@ class Pace:
     flush_events: int  # a flush starts early at this many events
     pending_events: int  # intake waits above this many
     pending_bytes: int  # or above so many bytes of records
-    revoke_deadline: float  # seconds for finishing work on partitions that go away
 
 
 class Pipeline:
@@ -70,6 +69,7 @@ class Pipeline:
         self._room = asyncio.Event()
         self._room.set()
         self.assigned = asyncio.Event()
+        self._closing = False
 
     async def take(self, chunk: Chunk) -> None:
         """Fold a chunk in; returns when it is in the batch or in the cold lane, not when it is durable."""
@@ -161,6 +161,8 @@ class Pipeline:
 
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:
         """Open each new partition in the background; its chunks wait for it."""
+        if self._closing:
+            return
         share = max(len(partitions), 1)
         limits = self._limits._replace(
             traces=max(self._limits.traces // share, 1),
@@ -198,13 +200,13 @@ class Pipeline:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def partitions_revoked(self, partitions: set[TopicPartition]) -> None:
-        """1 flush and commit within the deadline, 2 stop what is still being written, 3 forget the partitions.
+    async def partitions_revoked(self, partitions: set[TopicPartition], deadline: float) -> None:
+        """1 flush and commit until `deadline`, 2 stop what is still being written, 3 forget the partitions.
 
         Kafka revokes everything at once (eager protocol), so what is stopped belongs to nobody here any more.
         """
         try:
-            async with asyncio.timeout(self._pace.revoke_deadline):
+            async with asyncio.timeout_at(deadline):
                 await self.flush(everything=True)
         except TimeoutError:
             log.warning("revoked_before_flushed", partitions=sorted(tp.partition for tp in partitions))
@@ -216,8 +218,13 @@ class Pipeline:
             partition.ready.set()
         self._drop(gone)
 
-    async def close(self) -> None:
-        """Stop what runs in the background; everything else is the caller's."""
+    async def close(self, deadline: float) -> None:
+        """1 take no partition any more, 2 give all back as in a revocation, 3 stop what runs in the background.
+
+        Chunks that come after that belong to nobody here; they are not committed.
+        """
+        self._closing = True
+        await self.partitions_revoked(set(self.partitions), deadline)
         for task in self._background:
             task.cancel()
 

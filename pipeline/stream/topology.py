@@ -76,7 +76,6 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         flush_events=settings.flush_events,
         pending_events=settings.pending_events,
         pending_bytes=settings.pending_bytes,
-        revoke_deadline=settings.session_timeout * 0.8,
     )
     pipeline = Pipeline(archive, intake, collector, flush, limits, pace, stages, prepare=Preparation(prices.counter))
     app = create_app(settings, "fold", settings.events_topic, pipeline)

@@ -5,17 +5,27 @@ Faust's own path costs about 60 microseconds an event and has several ways to co
 - offsets go by a `PrefixTracker` per partition and are committed by `commit_finished` alone: Faust's own commits find
   nothing to do (`_new_offset` is always None);
 - when partitions are revoked, the listener gets the chance to finish and commit before anything is forgotten.
+- the steps of a revocation share one deadline: nobody in the group waits longer for this worker;
+- a worker whose static membership another one took says so and ends (stream/membership.py).
 How it fails: a commit that Kafka refuses stays committable and is tried again with the next one; what was not
 committed is delivered again, which changes nothing (I1).
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Protocol
 
+import structlog
 from faust.transport.drivers import aiokafka as driver
 from faust.types import ConsumerMessage
 
+from pipeline.stream.exits import refuse
+from pipeline.stream.membership import Membership
 from pipeline.stream.offsets import PrefixTracker, TopicPartition
+
+log = structlog.get_logger(__name__)
+
+FAUSTS_PART = 1.0  # seconds of a revocation's deadline that are kept for Faust's own steps
 
 
 class RebalanceListener(Protocol):
@@ -24,8 +34,11 @@ class RebalanceListener(Protocol):
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:
         """These partitions are this worker's from now on."""
 
-    async def partitions_revoked(self, partitions: set[TopicPartition]) -> None:
-        """These partitions are about to go: finish what can be finished in time and commit it."""
+    async def partitions_revoked(self, partitions: set[TopicPartition], deadline: float) -> None:
+        """These partitions are about to go: finish what can be finished in time and commit it.
+
+        `deadline` is a time of the running loop.
+        """
 
 
 class ChunkConsumer(driver.Consumer):
@@ -34,6 +47,8 @@ class ChunkConsumer(driver.Consumer):
     def __init__(self, transport: "ChunkTransport", *args: Any, **kwargs: Any) -> None:
         super().__init__(transport, *args, **kwargs)
         self._listener = transport.listener
+        self._membership = transport.membership
+        self._revoke_deadline = transport.revoke_deadline
         self._trackers: dict[TopicPartition, PrefixTracker] = {}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, ConsumerMessage]]:
@@ -74,12 +89,27 @@ class ChunkConsumer(driver.Consumer):
         return True
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-        """1 the listener finishes and commits, 2 forget the trackers, 3 Faust's own part."""
+        """1 the listener finishes and commits, 2 forget the trackers, 3 Faust's own part; all within one deadline."""
+        deadline = asyncio.get_running_loop().time() + self._revoke_deadline
+        self._look_for_a_twin()
         gone = {TopicPartition(tp.topic, tp.partition) for tp in revoked}
-        await self._listener.partitions_revoked(gone)
+        await self._listener.partitions_revoked(gone, deadline - FAUSTS_PART)  # 1
         for tp in gone:
-            self._trackers.pop(tp, None)
-        await super().on_partitions_revoked(revoked)
+            self._trackers.pop(tp, None)  # 2
+        try:
+            async with asyncio.timeout_at(deadline):
+                await super().on_partitions_revoked(revoked)  # 3
+        except TimeoutError:  # it waits for chunks that nobody owns any more: they are not committed
+            log.warning("revoked_before_faust_was_done", partitions=sorted(tp.partition for tp in gone))
+
+    def _look_for_a_twin(self) -> None:
+        consumer: Any = self._thread._consumer
+        if consumer is None or consumer._coordinator.member_id:  # aiokafka forgets the id when Kafka does not know it
+            return
+        if self._membership.lost(asyncio.get_running_loop().time()):
+            refuse("instance_id_taken", self._membership.complaint)
+        if self._membership.instance_id:
+            log.warning("membership_lost", instance_id=self._membership.instance_id)
 
     async def on_partitions_assigned(self, assigned: Iterable[Any], generation_id: int = 0) -> None:
         """The listener's part first: Faust's part lets the chunks flow, and they need their partitions."""
@@ -115,10 +145,13 @@ class ChunkConsumer(driver.Consumer):
 
 
 class ChunkTransport(driver.Transport):
-    """The transport to put on an app: `app.transport = ChunkTransport([url], app, listener)`."""
+    """The transport to put on an app: `app.transport = ChunkTransport([url], app, listener, membership, deadline)`."""
 
     Consumer = ChunkConsumer
 
-    def __init__(self, url: list[Any], app: Any, listener: RebalanceListener) -> None:
+    def __init__(
+        self, url: list[Any], app: Any, listener: RebalanceListener, membership: Membership, revoke_deadline: float
+    ) -> None:
+        """`revoke_deadline`: seconds in which a revocation must be over."""
         super().__init__(url, app)
-        self.listener = listener
+        self.listener, self.membership, self.revoke_deadline = listener, membership, revoke_deadline

@@ -1,4 +1,4 @@
-"""Partitions move under load: workers join, leave and die, the topic grows. Rows equal those of one undisturbed worker."""
+"""Partitions move under load: workers join, leave and die, the topic grows. Rows equal those of an undisturbed run."""
 
 import asyncio
 import time
@@ -61,7 +61,7 @@ def test_workers_that_come_and_go_change_nothing(stack: Stack, undisturbed: Dige
 
 
 def test_a_topic_that_grows_under_two_workers_changes_nothing(stack: Stack, undisturbed: Digest) -> None:
-    """Keys change their homes while half of the producers do not know; no audit runs: the rows are right without one."""
+    """Keys change their homes while half of the producers do not know; the rows are right without any audit."""
     parts = [RECORDS[start::3] for start in range(3)]  # each trace is in all of them
     stack.worker("first", metadata_age=0.5)
     asyncio.run(send(stack.settings, parts[0], BEFORE))
@@ -78,11 +78,26 @@ def test_a_topic_that_grows_under_two_workers_changes_nothing(stack: Stack, undi
     assert digest(stack) == undisturbed
     assert stack.count("SELECT uniqExact(event_id) FROM raw_events") == len(RECORDS)
     moved = sum(last - first + 1 for first, last in stored_ranges(stack).values()) - len(RECORDS)
-    strangers = [
-        each for each in stale if partition_of(each.key or b"", BEFORE) != partition_of(each.key or b"", AFTER)
-    ]
-    assert moved >= len(strangers) > 0
+    keys = [each.key or b"" for each in stale]
+    assert moved >= sum(partition_of(key, BEFORE) != partition_of(key, AFTER) for key in keys) > 0
     assert stack.count(f"SELECT uniqExact(partition) FROM raw_events WHERE partition >= {BEFORE}") == AFTER - BEFORE
+
+
+def test_of_two_workers_with_one_instance_id_one_ends_and_says_why(stack: Stack, undisturbed: Digest) -> None:
+    half = len(RECORDS) // 2
+    produce(stack.settings, RECORDS[:half])
+    twins = [stack.worker(name, instance_id="the-same") for name in ("one", "other")]
+    produce(stack.settings, RECORDS[half:])
+    deadline = time.monotonic() + SECONDS
+    while all(twin.process.poll() is None for twin in twins):
+        assert time.monotonic() < deadline, "both go on, in turns"
+        time.sleep(0.05)
+    [loser] = [twin for twin in twins if twin.process.poll() is not None]
+    assert loser.process.returncode == 2
+    assert "Another worker has the same SPANFOLD_INSTANCE_ID, 'the-same'" in loser.log.read_text()
+    wait_until_stored(stack, len(RECORDS))
+    wait_until_settled(stack)
+    assert digest(stack) == undisturbed
 
 
 async def send(settings: Settings, records: list[Outgoing], partitions: int) -> None:

@@ -163,7 +163,7 @@ class Worker:
         collector = Collector(lambda: PRICE, lambda _: (), Waits(FIRST, HOLD, REST), stages)
         flush = Flush(sink, sink, self._commit, archive.events_of)
         limits = Limits(QUIET, IDLE, LONGEST, RESIDENT_TRACES, 2**30, OPEN_TRACES, TRACE_BYTES)
-        pace = Pace(60.0, 2**30, 2**30, 2**40, revoke_deadline=60.0)
+        pace = Pace(60.0, 2**30, 2**30, 2**40)
         intake = Intake(2**20, stages)
         self._pipeline = loop.run_until_complete(_made(archive, intake, collector, flush, limits, pace, stages, clock))
 
@@ -235,7 +235,8 @@ class Worker:
         """Everything goes, as Kafka's eager protocol has it. What is held, or will be, is given up at the deadline."""
         if self._flushing is None:
             self._sink.begin(hold_at=hold_at)
-        self._run(self._pipeline.partitions_revoked({TopicPartition(TOPIC, number) for number in self._positions}))
+        tps = {TopicPartition(TOPIC, number) for number in self._positions}
+        self._run(self._pipeline.partitions_revoked(tps, self._loop.time() + 60.0))
         if self._flushing is not None:
             self._run(self._flushing)
             self._flushing = None
