@@ -86,6 +86,7 @@ class Archive:
             found += len(traces)
             if len(traces) < OPEN_PER_QUERY:
                 break
+            await partition.until_fewer()
             after = traces[-1][:2]
         log.info("partition_opened", topic=topic, partition=number, known=len(partition.known), open=found)
 

@@ -22,7 +22,7 @@ from pipeline.stream.intake import Decoded, Intake, split
 from pipeline.stream.lane import ColdLane
 from pipeline.stream.moves import at_home
 from pipeline.stream.offsets import TopicPartition
-from pipeline.stream.partition import Clock, Limits, Partition, monotonic
+from pipeline.stream.partition import WAKE_AT_ONCE, Clock, Limits, Partition, monotonic
 from pipeline.stream.persist import Cancelled
 from pipeline.stream.stages import Stages
 
@@ -79,6 +79,7 @@ class Pipeline:
             return
         await partition.ready.wait()
         await self._room.wait()
+        await partition.until_calm()
         taken = self._intake.decode(chunk)
         if self._prepare is not None:
             await self._prepare(taken.decoded)
@@ -147,8 +148,9 @@ class Pipeline:
     def _call_back(self, partitions: Sequence[Partition], collected: Collected) -> None:
         """Have that read back which must be written and is not in memory."""
         for partition in partitions:
-            if names := partition.asleep():
-                self._lanes[partition].call(names)
+            lane = self._lanes[partition]
+            if names := partition.asleep(WAKE_AT_ONCE - lane.called):
+                lane.call(names)
         for partition, key, ids in collected.wanted:
             self._lanes[partition].want(key, ids)
 
