@@ -15,8 +15,12 @@ async def accept(front: FrontDoor, records: Sequence[Outgoing]) -> list[Outcome]
     """One outcome for each record. Raises ApiError (503) where Kafka acknowledged none of them."""
     if not records:
         return []
-    front.limiter.charge_events(records[0].key.partition(b"/")[0].decode(), len(records))
-    outcomes = await front.producer.send(records)
+    project_id = records[0].key.partition(b"/")[0].decode()
+    front.limiter.charge_events(project_id, len(records))
+    overflow = front.fairness.overflows(project_id, len(records))
+    if overflow:
+        front.metrics.overflow.inc(len(records))
+    outcomes = await front.producer.send(records, overflow=overflow)
     if all(outcome is Outcome.FAILED for outcome in outcomes):
         raise unavailable("Kafka did not take the events in time.")
     return outcomes

@@ -15,6 +15,7 @@ class Metric(StrEnum):
     SECONDS = "spanfold_ingest_request_seconds"  # time from the first byte of a request to its answer, by route
     HELD_BYTES = "spanfold_ingest_held_bytes"  # bytes of bodies whose requests are not answered yet
     UPLOADS = "spanfold_ingest_media_uploads_total"  # uploads of media by outcome, as clients report them
+    OVERFLOW = "spanfold_ingest_overflow_events_total"  # events of projects above their share, sent to the overflow
     LAG = "spanfold_ingest_lag_events"  # how far the workers are behind; stays 0 where SPANFOLD_MAX_LAG sets no limit
 
 
@@ -31,6 +32,7 @@ class Metrics:
         )
         self.held_bytes = Gauge(Metric.HELD_BYTES, "Bytes of unanswered requests.", registry=self.registry)
         self.uploads = Counter(Metric.UPLOADS, "Uploads of media.", ("outcome",), registry=self.registry)
+        self.overflow = Counter(Metric.OVERFLOW, "Events sent to the overflow topic.", registry=self.registry)
         self.lag = Gauge(Metric.LAG, "Events that workers are behind.", registry=self.registry)
 
     def count_events(self, route: str, *, accepted: int, rejected: int, failed: int) -> None:

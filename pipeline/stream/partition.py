@@ -66,6 +66,7 @@ class Partition:
         self._called: dict[bytes, None] = {}  # sleeping, and to be read back, in order
         self.giants: set[bytes] = set()  # traces that outgrew their limit
         self.size = 0  # bytes of the events in memory
+        self.taken: int | None = None  # the next offset to take in, once something was
         self.count = 0  # partitions of the topic; 0 while that is not known
         self.ready = asyncio.Event()
         self.revoked = False

@@ -15,12 +15,12 @@ import structlog
 
 from pipeline.stream.archive import Archive
 from pipeline.stream.batch import Batch
-from pipeline.stream.chunk import Chunk
+from pipeline.stream.chunk import Chunk, ChunkCount
 from pipeline.stream.collect import Collected, Collector
 from pipeline.stream.flush import Durable, Flush
 from pipeline.stream.intake import Decoded, Intake, split
 from pipeline.stream.lane import ColdLane
-from pipeline.stream.moves import at_home
+from pipeline.stream.moves import Move, at_home
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import WAKE_AT_ONCE, Clock, Limits, Partition, monotonic
 from pipeline.stream.persist import Cancelled
@@ -29,6 +29,8 @@ from pipeline.stream.stages import Stages
 log = structlog.get_logger(__name__)
 
 Prepare = Callable[[Sequence[Decoded]], Awaitable[None]]
+Aside = Callable[[Chunk], Awaitable[list[Move]]]
+"""Where the records of a chunk go that is not folded now; [] for one that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,9 @@ class Pipeline:
         stages: Stages,
         clock: Clock = monotonic,
         prepare: Prepare | None = None,
+        aside: Aside | None = None,
     ) -> None:
-        self._prepare = prepare
+        self._prepare, self._aside = prepare, aside
         self._archive, self._intake, self._collector, self._flush = archive, intake, collector, flush
         self._limits, self._pace, self._stages, self._clock = limits, pace, stages, clock
         self.partitions: dict[TopicPartition, Partition] = {}
@@ -80,6 +83,10 @@ class Pipeline:
         await partition.ready.wait()
         await self._room.wait()
         await partition.until_calm()
+        partition.taken = chunk.records[-1].offset + 1
+        if self._aside is not None and (moves := await self._aside(chunk)):
+            self._put_aside(partition, chunk, moves)
+            return
         taken = self._intake.decode(chunk)
         if self._prepare is not None:
             await self._prepare(taken.decoded)
@@ -91,7 +98,7 @@ class Pipeline:
             return
         batch = self.batch
         batch.dead += taken.dead
-        batch.bytes += sum(len(record.value or b"") for record in chunk.records)
+        batch.bytes += chunk.size
         stay, moves = at_home(partition, taken.decoded)
         batch.moves += moves
         fresh, cold = split(partition, stay)
@@ -100,6 +107,17 @@ class Pipeline:
             lane.put(taken._replace(decoded=cold))
         else:
             batch.add(partition, taken.chunk, taken.became)
+        self._mind_the_size(batch)
+
+    def _put_aside(self, partition: Partition, chunk: Chunk, moves: list[Move]) -> None:
+        """The chunk is done where it lies once all its records are where they go."""
+        if partition.revoked:
+            chunk.ack()
+            return
+        batch = self.batch
+        batch.moves += moves
+        batch.bytes += chunk.size
+        batch.add(partition, chunk.span(), ChunkCount())
         self._mind_the_size(batch)
 
     async def run(self) -> None:
@@ -155,10 +173,10 @@ class Pipeline:
             self._lanes[partition].want(key, ids)
 
     def _mind_the_size(self, batch: Batch) -> None:
-        pace = self._pace
-        if batch.events >= pace.flush_events or batch.bytes >= pace.pending_bytes // 2:
+        pace, events = self._pace, batch.events + len(batch.moves)
+        if events >= pace.flush_events or batch.bytes >= pace.pending_bytes // 2:
             self._full.set()
-        if batch.events >= pace.pending_events or batch.bytes >= pace.pending_bytes:
+        if events >= pace.pending_events or batch.bytes >= pace.pending_bytes:
             self._room.clear()
 
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:

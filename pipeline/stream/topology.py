@@ -1,5 +1,7 @@
 """The fold worker, built from the sink backwards. One screen is the whole story:
 
+topic overflow ─► (when there is room) ─┐
+topic events ◄──────────────────────────┘
 topic events ─► chunks ─► intake (decode, read back, fold) ─► flush (price, build, settle) ─► store ─► commit
                                                                  └─► dead letters, evaluations, moves
 """
@@ -18,8 +20,11 @@ from pipeline.stream.chunk import Span
 from pipeline.stream.collect import Collector, Waits
 from pipeline.stream.evaluation import Evaluation
 from pipeline.stream.flush import Flush
+from pipeline.stream.fresh import FreshFirst
 from pipeline.stream.intake import Intake
+from pipeline.stream.load import load_of
 from pipeline.stream.outbox import Outbox
+from pipeline.stream.overflow import Overflow
 from pipeline.stream.partition import Limits
 from pipeline.stream.pipeline import Pace, Pipeline
 from pipeline.stream.prepare import Preparation
@@ -38,6 +43,7 @@ class FoldWorker:
     rules: RuleBook
     prices: PriceShelf
     stages: Stages
+    overflow: Overflow
 
 
 def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
@@ -77,9 +83,16 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         pending_events=settings.pending_events,
         pending_bytes=settings.pending_bytes,
     )
-    pipeline = Pipeline(archive, intake, collector, flush, limits, pace, stages, prepare=Preparation(prices.counter))
+    prepare = Preparation(prices.counter)
+    aside = FreshFirst(settings.fresh_first, settings.overflow_topic, outbox.mover.partitions)
+    pipeline = Pipeline(archive, intake, collector, flush, limits, pace, stages, prepare=prepare, aside=aside)
     app = create_app(settings, "fold", settings.events_topic, pipeline)
-    return FoldWorker(app, pipeline, outbox, rules, prices, stages)
+    overflow = Overflow(
+        settings,
+        outbox.mover,
+        lambda: load_of(pipeline, lambda tp: consumer_of(app).ends(tp), settings.flush_events // 2),
+    )
+    return FoldWorker(app, pipeline, outbox, rules, prices, stages, overflow)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class ChunkConsumer(driver.Consumer):
         super().__init__(transport, *args, **kwargs)
         self._listener = transport.listener
         self._membership = transport.membership
+        self._is_member = False
         self._revoke_deadline = transport.revoke_deadline
         self._trackers: dict[TopicPartition, PrefixTracker] = {}
 
@@ -66,6 +67,15 @@ class ChunkConsumer(driver.Consumer):
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             self._tracker(tp).deliver(last.offset)
             yield tp, self._message(tp, chunk, generation)
+
+    def ends(self, tp: TopicPartition) -> tuple[int, int]:
+        """(next offset to read, end of the log) of an own partition, as the last fetch knows it; zeros before one."""
+        consumer: Any = self._thread._consumer
+        assignment = consumer._subscription.subscription.assignment
+        state = assignment.state_value(self._new_topicpartition(tp.topic, tp.partition)) if assignment else None
+        if state is None or not state.has_valid_position or state.highwater is None:
+            return 0, 0
+        return state.position, state.highwater
 
     def finish(self, tp: TopicPartition, last: int) -> None:
         """The chunk of `tp` that ends with offset `last` is durable."""
@@ -104,7 +114,8 @@ class ChunkConsumer(driver.Consumer):
 
     def _look_for_a_twin(self) -> None:
         consumer: Any = self._thread._consumer
-        if consumer is None or consumer._coordinator.member_id:  # aiokafka forgets the id when Kafka does not know it
+        was_member, self._is_member = self._is_member, False
+        if not was_member or consumer._coordinator.member_id:  # aiokafka forgets the id when Kafka does not know it
             return
         if self._membership.lost(asyncio.get_running_loop().time()):
             refuse("instance_id_taken", self._membership.complaint)
@@ -113,6 +124,7 @@ class ChunkConsumer(driver.Consumer):
 
     async def on_partitions_assigned(self, assigned: Iterable[Any], generation_id: int = 0) -> None:
         """The listener's part first: Faust's part lets the chunks flow, and they need their partitions."""
+        self._is_member = True
         await self._listener.partitions_assigned({TopicPartition(tp.topic, tp.partition) for tp in assigned})
         await super().on_partitions_assigned(assigned, generation_id)
 

@@ -50,6 +50,7 @@ async def _fold(settings: Settings, registry: Registry) -> None:
         "flush_failed": pipeline.run(),
         "rules_failed": worker.rules.run(),
         "prices_failed": worker.prices.run(),
+        "overflow_failed": worker.overflow.run(),
     }
     await _run_until_signal(worker.app, pipeline.assigned, background, worker.outbox, pipeline.close)
     worker.stages.write()

@@ -16,7 +16,7 @@ from tests.fixtures.captures import Outgoing, produce
 from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.traffic import create_update_traffic
 from tests.fixtures.views import digest, stored_ranges, wait_until_settled, wait_until_stored
-from tests.fixtures.worker import Stack, new_stack
+from tests.fixtures.worker import Stack, WorkerProcess, new_stack
 
 pytestmark = pytest.mark.stack
 
@@ -63,13 +63,14 @@ def test_workers_that_come_and_go_change_nothing(stack: Stack, undisturbed: Dige
 def test_a_topic_that_grows_under_two_workers_changes_nothing(stack: Stack, undisturbed: Digest) -> None:
     """Keys change their homes while half of the producers do not know; the rows are right without any audit."""
     parts = [RECORDS[start::3] for start in range(3)]  # each trace is in all of them
-    stack.worker("first", metadata_age=0.5)
+    first = stack.worker("first", metadata_age=0.5)
     asyncio.run(send(stack.settings, parts[0], BEFORE))
-    stack.worker("second", metadata_age=0.5)
+    second = stack.worker("second", metadata_age=0.5)
     asyncio.run(send(stack.settings, parts[1], BEFORE))
     plan = asyncio.run(grow_topics(stack.settings, AFTER))  # much of this is not folded yet
     assert {(each.before, each.after) for each in plan} == {(BEFORE, AFTER)}
     stale, fresh = parts[2][::2], parts[2][1::2]
+    wait_for_log([first, second], f"partition_opened topic={stack.settings.events_topic} partition={AFTER - 1} ")
     asyncio.run(send(stack.settings, stale, BEFORE))
     asyncio.run(send(stack.settings, fresh, AFTER))
     wait_until_all_is_committed(stack, AFTER)
@@ -114,6 +115,14 @@ async def send(settings: Settings, records: list[Outgoing], partitions: int) -> 
             for record in records
         ]
         await asyncio.gather(*sends)
+
+
+def wait_for_log(workers: list[WorkerProcess], words: str) -> None:
+    """Return once one of them says so."""
+    deadline = time.monotonic() + SECONDS
+    while not any(words in worker.log.read_text() for worker in workers):
+        assert time.monotonic() < deadline, f"no worker says {words!r}"
+        time.sleep(0.02)
 
 
 def wait_until_all_is_committed(stack: Stack, partitions: int) -> None:

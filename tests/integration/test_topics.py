@@ -39,6 +39,7 @@ async def test_missing_topics_are_created_as_declared(
 ) -> None:
     assert await ensure_topics(settings) == [
         TopicState(f"{topic_prefix}.events", 3, created=True),
+        TopicState(f"{topic_prefix}.events.overflow", 3, created=True),
         TopicState(f"{topic_prefix}.evaluations", 3, created=True),
         TopicState(f"{topic_prefix}.dead-letters", 1, created=True),
     ]
@@ -53,7 +54,7 @@ async def test_missing_topics_are_created_as_declared(
 async def test_a_second_call_creates_nothing_and_tells_the_same(settings: Settings) -> None:
     first = await ensure_topics(settings)
     second = await ensure_topics(settings)
-    assert [state.created for state in second] == [False, False, False]
+    assert [state.created for state in second] == [False, False, False, False]
     assert [state.partitions for state in second] == [state.partitions for state in first]
 
 
