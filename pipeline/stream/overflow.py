@@ -5,8 +5,8 @@ worker puts there (old events, where fresh ones go first, stream/fresh.py). Each
 partitions that go with its own partitions of the events topic. While its backlog is small it moves some records to the
 events topic, to the homes of their traces, where they are folded like any other: so a trace still has one worker.
 Rule: 1 read no more than there is room for, 2 move, 3 commit what Kafka has acknowledged. A crash in between moves some
-twice, which are duplicates. The position is kept under a group without members; two workers that for a moment look after
-one partition move some twice, too.
+twice, which are duplicates. The position is kept under a group without members; two workers that for a moment look
+after one partition move some twice, too.
 How it fails: while Kafka does not answer it tries for ever, with a new consumer each time.
 """
 
@@ -76,19 +76,18 @@ class Overflow:
         found = await consumer.getmany(timeout_ms=int(POLL * 1000), max_records=load.room)  # 1
         topic = self._settings.events_topic
         records = [to_record(record, record.topic) for some in found.values() for record in some]
-        await self._mover.send(
-            Move(topic, partition_of(record.key or b"", load.count), record) for record in records
-        )  # 2
-        if records:
+        moves = [Move(topic, partition_of(record.key or b"", load.total), record) for record in records]
+        await self._mover.send(moves)  # 2
+        if moves:
             await consumer.commit({place: some[-1].offset + 1 for place, some in found.items()})  # 3
-            self.moved += len(records)
+            self.moved += len(moves)
 
     async def _wanted(self, load: Load) -> set[KafkaPartition]:
         """Every overflow partition goes with one of the events topic, however many there are of each."""
-        if not load.count:
+        if not load.total:
             return set()
         now = asyncio.get_running_loop().time()
         if now - self._asked > ASK_AGAIN:
             self._count, self._asked = await self._mover.partitions(self._settings.overflow_topic), now
-        numbers = (number for number in range(self._count) if number % load.count in load.partitions)
+        numbers = (number for number in range(self._count) if number % load.total in load.partitions)
         return {KafkaPartition(self._settings.overflow_topic, number) for number in numbers}
