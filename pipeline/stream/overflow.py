@@ -41,7 +41,7 @@ class Overflow:
         self._settings, self._mover, self._load = settings, mover, load
         self._count = 0  # partitions of the overflow topic
         self._asked = float("-inf")
-        self.moved = 0  # records, since the start
+        self.moved = self.turns = 0  # records moved and looks at the load, since the start
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -67,6 +67,7 @@ class Overflow:
     async def _turn(self, consumer: Any) -> None:
         """Look at the load, then do 1 to 3 once."""
         load = self._load()
+        self.turns += 1
         wanted = await self._wanted(load)
         if wanted != consumer.assignment():
             consumer.assign(wanted)

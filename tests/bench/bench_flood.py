@@ -90,7 +90,8 @@ async def look(stack: Stack, pending: dict[str, float], seen: Seen, over: asynci
             give_up = min(give_up, time.monotonic() + GIVE_UP)
         if pending:
             ids = list(pending)
-            query = "SELECT observation_id FROM observations WHERE project_id = 'b' AND observation_id IN {ids:Array(String)}"
+            query = "SELECT observation_id FROM observations "
+            query += "WHERE project_id = 'b' AND observation_id IN {ids:Array(String)}"
             rows = (await asyncio.to_thread(stack.client.query, query, {"ids": ids})).result_rows
             now = time.monotonic()
             seen.fresh += [now - pending.pop(id_) for (id_,) in rows]

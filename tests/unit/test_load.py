@@ -1,0 +1,60 @@
+"""Whether a worker has room for what waits in the overflow: only where hardly anything else waits to be folded."""
+
+from pipeline.events.model import Micros, Record
+from pipeline.stream.batch import Batch
+from pipeline.stream.load import SHORT, Load, load_of
+from pipeline.stream.moves import Move
+from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.partition import Limits, Partition
+
+
+class Folding:
+    """A pipeline with some partitions of eight, each with (next to take, next to read, end)."""
+
+    def __init__(self, **places: tuple[int | None, int, int]) -> None:
+        self.batch = Batch()
+        self.partitions: dict[TopicPartition, Partition] = {}
+        self.ends: dict[TopicPartition, tuple[int, int]] = {}
+        for name, (taken, position, end) in places.items():
+            tp = TopicPartition("events", int(name[1:]))
+            made = self.partitions[tp] = Partition(tp, Limits(2, 60, 1000, 100, 10_000, 100, 10_000))
+            made.taken, made.count = taken, 8
+            made.ready.set()
+            self.ends[tp] = (position, end)
+
+    def load(self, most: int = 100) -> Load:
+        return load_of(self, self.ends.__getitem__, most)
+
+
+def test_a_worker_that_has_folded_all_has_room() -> None:
+    assert Folding(p1=(50, 50, 50), p3=(None, 0, 0)).load() == Load(frozenset({1, 3}), 8, SHORT)
+
+
+def test_what_was_read_and_is_not_folded_counts_and_so_does_what_was_not_read() -> None:
+    assert Folding(p1=(50, 90, 150), p2=(None, 10, 30)).load().room == SHORT - 100 - 20
+
+
+def test_a_backlog_leaves_no_room() -> None:
+    assert Folding(p1=(50, 90, 150), p2=(0, 0, SHORT)).load().room == 0
+
+
+def test_before_the_first_fetch_of_a_new_owner_nothing_is_known_of_the_log() -> None:
+    assert Folding(p1=(50, 0, 0)).load().room == SHORT
+
+
+def test_while_much_waits_for_the_store_there_is_no_room() -> None:
+    folding = Folding(p1=(50, 50, 50))
+    folding.batch.events = 99
+    assert folding.load().room == SHORT
+    folding.batch.moves.append(Move("events", 1, Record("events", 0, 0, Micros(0), b"k", b"v", ())))
+    assert folding.load().room == 0
+
+
+def test_a_partition_that_is_being_opened_comes_first() -> None:
+    folding = Folding(p1=(50, 50, 50), p2=(None, 0, 0))
+    folding.partitions[TopicPartition("events", 2)].ready.clear()
+    assert folding.load() == Load(frozenset(), 0, 0)
+
+
+def test_without_partitions_there_is_nothing_to_look_after() -> None:
+    assert Folding().load() == Load(frozenset(), 0, SHORT)
