@@ -1,4 +1,4 @@
-"""The overflow on a real broker: in by the front door, out by a worker's valve, whole and to the homes of the traces."""
+"""The overflow on a real broker: in by the front door, out by a valve, whole and to the homes of the traces."""
 
 import asyncio
 from pathlib import Path
