@@ -122,7 +122,8 @@ def main(workers: int = 4) -> None:
                     f"{datetime.now(UTC):%H:%M} {workers} workers, {'static' if static else 'dynamic'}: "
                     f"restarts took {', '.join(f'{seconds:.1f}' for seconds in took)} s; "
                     f"before p50 {statistics.median(before):.2f} s, longest {max(before):.2f} s; "
-                    f"during p50 {statistics.median(during):.2f} s, p99 {statistics.quantiles(during, n=100)[98]:.2f} s, "
+                    f"during p50 {statistics.median(during):.2f} s, "
+                    f"p99 {statistics.quantiles(during, n=100)[98]:.2f} s, "
                     f"longest {max(during):.2f} s; {watched.sent} sent, {len(watched.pending)} never seen",
                     flush=True,
                 )
