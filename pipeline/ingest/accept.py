@@ -7,6 +7,7 @@ from pipeline.ingest.front import FrontDoor
 from pipeline.ingest.kafka_link import Outcome
 from pipeline.ingest.lanes import Outgoing
 from pipeline.ingest.records import record, record_headers
+from pipeline.metrics import Metric
 
 __all__ = ["accept", "record", "record_headers"]
 
@@ -19,7 +20,7 @@ async def accept(front: FrontDoor, records: Sequence[Outgoing]) -> list[Outcome]
     front.limiter.charge_events(project_id, len(records))
     overflow = front.fairness.overflows(project_id, len(records))
     if overflow:
-        front.metrics.overflow.inc(len(records))
+        front.metrics.add(Metric.INGEST_OVERFLOW, len(records))
     outcomes = await front.producer.send(records, overflow=overflow)
     if all(outcome is Outcome.FAILED for outcome in outcomes):
         raise unavailable("Kafka did not take the events in time.")

@@ -12,7 +12,7 @@ from pipeline.ingest.directory import Directory
 from pipeline.ingest.fairness import Fairness
 from pipeline.ingest.lag import LagWatch
 from pipeline.ingest.limits import Held
-from pipeline.ingest.metrics import Metrics
+from pipeline.ingest.metrics import FrontMetrics
 from pipeline.ingest.produce import EventProducer
 from pipeline.ingest.rates import Limiter
 
@@ -27,7 +27,7 @@ class FrontDoor:
     settings: Settings
     directory: Directory
     producer: EventProducer
-    metrics: Metrics
+    metrics: FrontMetrics
     held: Held
     limiter: Limiter
     fairness: Fairness

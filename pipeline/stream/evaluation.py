@@ -68,7 +68,7 @@ class Evaluation:
         """Nothing waits between chunks; a chunk under way that waits for the store gives up."""
         self._generation += 1
 
-    async def close(self, deadline: float) -> None:
+    async def close(self) -> None:
         """Give up waiting for the store: what is under way comes again."""
         self._generation += 1
 

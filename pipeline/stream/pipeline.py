@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from pipeline.events.media import Medium
 from pipeline.stream.archive import Archive
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk, ChunkCount
@@ -29,6 +30,7 @@ from pipeline.stream.stages import Stages
 log = structlog.get_logger(__name__)
 
 Prepare = Callable[[Sequence[Decoded]], Awaitable[None]]
+Keep = Callable[[Sequence[tuple[str, Medium]], Callable[[], bool]], Awaitable[None]]
 Aside = Callable[[Chunk], Awaitable[list[Move]]]
 """Where the records of a chunk go that is not folded now; [] for one that is."""
 
@@ -57,9 +59,10 @@ class Pipeline:
         stages: Stages,
         clock: Clock = monotonic,
         prepare: Prepare | None = None,
+        keep: Keep | None = None,
         aside: Aside | None = None,
     ) -> None:
-        self._prepare, self._aside = prepare, aside
+        self._prepare, self._keep, self._aside = prepare, keep, aside
         self._archive, self._intake, self._collector, self._flush = archive, intake, collector, flush
         self._limits, self._pace, self._stages, self._clock = limits, pace, stages, clock
         self.partitions: dict[TopicPartition, Partition] = {}
@@ -90,6 +93,9 @@ class Pipeline:
         taken = self._intake.decode(chunk)
         if self._prepare is not None:
             await self._prepare(taken.decoded)
+        if taken.media and self._keep is not None:
+            with suppress(Cancelled):
+                await self._keep(taken.media, partition.is_revoked)
         lane = self._lanes.get(partition)
         if lane is not None:
             await lane.room()
