@@ -145,12 +145,19 @@ def measured(kafka: LocalKafka, store: ClickHouseProcess, folder: Path, share: i
         url = f"http://127.0.0.1:{port}"
         asyncio.run(answers(url))
         seen = asyncio.run(run(stack, url, keys, {"a": share * times, "b": share}, seconds))
+        seen.told["worker's peak, MiB"] = peak_mib(worker)
     finally:
         front.kill()
         worker.stop()
         registry.close()
         stack.close()
     return seen
+
+
+def peak_mib(worker: WorkerProcess) -> float:
+    """The most memory that the process ever held."""
+    status = Path(f"/proc/{worker.process.pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 async def answers(url: str) -> None:
