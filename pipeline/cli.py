@@ -157,7 +157,7 @@ def migrate(data: Data = None) -> None:
 @app.command(rich_help_panel="Set up")
 def topics(
     data: Data = None,
-    grow: Annotated[int, typer.Option("--grow", min=0, metavar="N", help="Raise the partitions to N, live.")] = 0,
+    grow: Annotated[int | None, typer.Option("--grow", min=1, metavar="N", help="Raise to N partitions, live.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --grow: only say what would change.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --grow: print JSON.")] = False,
 ) -> None:
@@ -169,7 +169,7 @@ def topics(
     from pipeline.local.stack import find_settings
     from pipeline.ops.topics import ensure_topics
 
-    if grow:
+    if grow is not None:
         from pipeline.ops.topics_grow import run_grow
 
         run_grow(find_settings(data), grow, dry_run=dry_run, as_json=as_json)
