@@ -1,8 +1,12 @@
-"""How much a worker has to do: what tells the valve of the overflow whether there is room (stream/overflow.py).
+"""How much a worker has to do: what tells the valve of the overflow how much it may let in (stream/overflow.py).
 
-Rule: the backlog is what Kafka has of the worker's partitions and what is not folded yet. Room for more is what is
-missing to SHORT records: so few that whoever comes next hardly waits for them. There is none while a flush is due
-early, because more events wait for the store than one interval brings, or while a partition is not open yet.
+Whoever sends now waits for the flush that is under way and for the one that takes his events. So others stay fresh
+while what comes from the overflow leaves flushes short. Two rules:
+- The backlog, what Kafka has of the worker's partitions and what is not folded yet, is at most SHORT records where more
+  are let in. None are while a partition is not open yet, or while more wait for the store than a flush should hold.
+- Between two flushes comes an allowance. It is halved after a flush that took longer than QUICK, whatever the reason
+  (the store, the machine, too many events), and raised by a half after one that did not. It never falls below LEAST: the
+  overflow of a worker that is always slow is emptied all the same.
 """
 
 from collections.abc import Callable
@@ -13,6 +17,8 @@ from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Partition
 
 SHORT = 2_000  # records
+QUICK = 0.3  # seconds
+LEAST, FIRST, MOST = 50, 500, 10_000  # records between two flushes
 
 
 class Load(NamedTuple):
@@ -21,6 +27,8 @@ class Load(NamedTuple):
     partitions: frozenset[int]
     total: int  # partitions of the topic, 0 while that is not known
     room: int
+    flushes: int = 0  # since the start
+    seconds: float = 0.0  # that the last one took
 
 
 class Folding(Protocol):
@@ -28,6 +36,8 @@ class Folding(Protocol):
 
     partitions: dict[TopicPartition, Partition]
     batch: Batch
+    flushes: int
+    flush_seconds: float
 
 
 def load_of(pipeline: Folding, ends: Callable[[TopicPartition], tuple[int, int]], most: int) -> Load:
@@ -41,4 +51,25 @@ def load_of(pipeline: Folding, ends: Callable[[TopicPartition], tuple[int, int]]
     busy = pipeline.batch.events + len(pipeline.batch.moves) >= most
     numbers = frozenset(tp.partition for tp in pipeline.partitions)
     total = max((partition.count for partition in pipeline.partitions.values()), default=0)
-    return Load(numbers, total, 0 if busy else max(0, SHORT - backlog))
+    room = 0 if busy else max(0, SHORT - backlog)
+    return Load(numbers, total, room, pipeline.flushes, pipeline.flush_seconds)
+
+
+class Allowance:
+    """What may still come before the next flush."""
+
+    def __init__(self) -> None:
+        self._flushes = 0
+        self._size = FIRST
+        self._used = 0
+
+    def left(self, load: Load) -> int:
+        """Records, after the rules above."""
+        if load.flushes != self._flushes:
+            self._flushes, self._used = load.flushes, 0
+            self._size = max(LEAST, self._size // 2) if load.seconds > QUICK else min(MOST, self._size * 3 // 2)
+        return max(0, min(load.room, self._size - self._used))
+
+    def use(self, records: int) -> None:
+        """So many came."""
+        self._used += records

@@ -2,8 +2,9 @@
 
 On the overflow topic lies what the front door puts there (more than a project's share, ingest/fairness.py) and what a
 worker puts there (old events, where fresh ones go first, stream/fresh.py). Each worker looks after the overflow
-partitions that go with its own partitions of the events topic. While its backlog is small it moves some records to the
-events topic, to the homes of their traces, where they are folded like any other: so a trace still has one worker.
+partitions that go with its own partitions of the events topic. While that leaves its flushes short (load.py) it moves
+some records to the events topic, to the homes of their traces, where they are folded like any other: so a trace still
+has one worker.
 Rule: 1 read no more than there is room for, 2 move, 3 commit what Kafka has acknowledged. A crash in between moves some
 twice, which are duplicates. The position is kept under a group without members; two workers that for a moment look
 after one partition move some twice, too.
@@ -22,7 +23,7 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 from pipeline.config import Settings
 from pipeline.events.partition import partition_of
 from pipeline.stream.intake import to_record
-from pipeline.stream.load import Load
+from pipeline.stream.load import Allowance, Load
 from pipeline.stream.moves import Move, Mover
 
 log = structlog.get_logger(__name__)
@@ -39,6 +40,7 @@ class Overflow:
 
     def __init__(self, settings: Settings, mover: Mover, load: Callable[[], Load]) -> None:
         self._settings, self._mover, self._load = settings, mover, load
+        self._allowance = Allowance()
         self._count = 0  # partitions of the overflow topic
         self._asked = float("-inf")
         self.moved = self.turns = 0  # records moved and looks at the load, since the start
@@ -71,16 +73,18 @@ class Overflow:
         wanted = await self._wanted(load)
         if wanted != consumer.assignment():
             consumer.assign(wanted)
-        if not wanted or load.room <= 0:
+        room = self._allowance.left(load)
+        if not wanted or not room:
             await asyncio.sleep(LOOK_AGAIN)
             return
-        found = await consumer.getmany(timeout_ms=int(POLL * 1000), max_records=load.room)  # 1
+        found = await consumer.getmany(timeout_ms=int(POLL * 1000), max_records=room)  # 1
         topic = self._settings.events_topic
         records = [to_record(record, record.topic) for some in found.values() for record in some]
         moves = [Move(topic, partition_of(record.key or b"", load.total), record) for record in records]
         await self._mover.send(moves)  # 2
         if moves:
             await consumer.commit({place: some[-1].offset + 1 for place, some in found.items()})  # 3
+            self._allowance.use(len(moves))
             self.moved += len(moves)
 
     async def _wanted(self, load: Load) -> set[KafkaPartition]:

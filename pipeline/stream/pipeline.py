@@ -76,6 +76,7 @@ class Pipeline:
         self._room.set()
         self.assigned = asyncio.Event()
         self._closing = False
+        self.flushes, self.flush_seconds = 0, 0.0  # since the start; that the last one took
 
     async def take(self, chunk: Chunk) -> None:
         """Fold a chunk in; returns when it is in the batch or in the cold lane, not when it is durable."""
@@ -143,6 +144,12 @@ class Pipeline:
         """
         while self._writing is not None:
             await asyncio.wait([self._writing])
+        began = asyncio.get_running_loop().time()
+        await self._flush_now(everything=everything)
+        self.flushes += 1
+        self.flush_seconds = asyncio.get_running_loop().time() - began
+
+    async def _flush_now(self, *, everything: bool) -> None:
         batch, self.batch = self.batch, Batch()
         self._full.clear()
         self._room.set()

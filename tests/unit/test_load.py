@@ -2,7 +2,7 @@
 
 from pipeline.events.model import Micros, Record
 from pipeline.stream.batch import Batch
-from pipeline.stream.load import SHORT, Load, load_of
+from pipeline.stream.load import FIRST, LEAST, MOST, QUICK, SHORT, Allowance, Load, load_of
 from pipeline.stream.moves import Move
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Limits, Partition
@@ -13,6 +13,7 @@ class Folding:
 
     def __init__(self, **places: tuple[int | None, int, int]) -> None:
         self.batch = Batch()
+        self.flushes, self.flush_seconds = 7, 0.1
         self.partitions: dict[TopicPartition, Partition] = {}
         self.ends: dict[TopicPartition, tuple[int, int]] = {}
         for name, (taken, position, end) in places.items():
@@ -27,7 +28,7 @@ class Folding:
 
 
 def test_a_worker_that_has_folded_all_has_room() -> None:
-    assert Folding(p1=(50, 50, 50), p3=(None, 0, 0)).load() == Load(frozenset({1, 3}), 8, SHORT)
+    assert Folding(p1=(50, 50, 50), p3=(None, 0, 0)).load() == Load(frozenset({1, 3}), 8, SHORT, 7, 0.1)
 
 
 def test_what_was_read_and_is_not_folded_counts_and_so_does_what_was_not_read() -> None:
@@ -57,4 +58,29 @@ def test_a_partition_that_is_being_opened_comes_first() -> None:
 
 
 def test_without_partitions_there_is_nothing_to_look_after() -> None:
-    assert Folding().load() == Load(frozenset(), 0, SHORT)
+    assert Folding().load() == Load(frozenset(), 0, SHORT, 7, 0.1)
+
+
+def after(flushes: int, seconds: float = 0.0, room: int = 10**6) -> Load:
+    return Load(frozenset({0}), 1, room, flushes, seconds)
+
+
+def test_between_two_flushes_comes_an_allowance_and_no_more() -> None:
+    allowance = Allowance()
+    assert allowance.left(after(0, room=30)) == 30
+    allowance.use(FIRST - 10)
+    assert (allowance.left(after(0)), allowance.left(after(0, room=3))) == (10, 3)
+    allowance.use(20)
+    assert allowance.left(after(0)) == 0
+    assert allowance.left(after(1)) == FIRST * 3 // 2
+
+
+def test_quick_flushes_raise_it_and_slow_ones_halve_it_within_bounds() -> None:
+    allowance = Allowance()
+    sizes = [allowance.left(after(number, QUICK)) for number in range(1, 40)]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == MOST
+    assert allowance.left(after(40, QUICK + 0.01)) == MOST // 2
+    assert allowance.left(after(40, QUICK + 0.01)) == MOST // 2, "each flush counts once"
+    sizes = [allowance.left(after(number, 9.0)) for number in range(41, 80)]
+    assert (sizes[-1], min(sizes)) == (LEAST, LEAST)
