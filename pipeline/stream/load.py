@@ -4,11 +4,12 @@ Whoever sends now waits for the flush that is under way and for the one that tak
 while what comes from the overflow leaves flushes short. Two rules:
 - The backlog, what Kafka has of the worker's partitions and what is not folded yet, is at most SHORT records where more
   are let in. None are while a partition is not open yet, or while more wait for the store than a flush should hold.
-- Between two flushes comes an allowance. It is halved after a flush that took longer than QUICK, whatever the reason
-  (the store, the machine, too many events), and raised by a half after one that did not. It never falls below LEAST: the
-  overflow of a worker that is always slow is emptied all the same.
+- Between two flushes comes an allowance. It is halved after a flush that took LONGER than the quickest of late, and
+  raised by a half after one that did not. (So a store that is far away is not taken for one that is busy.) It never
+  falls below LEAST: the overflow of a worker that has too much to do is emptied all the same.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -17,8 +18,9 @@ from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Partition
 
 SHORT = 2_000  # records
-QUICK = 0.3  # seconds
-LEAST, FIRST, MOST = 50, 500, 10_000  # records between two flushes
+LONGER = 0.25  # seconds
+LATELY = 64  # flushes
+LEAST, FIRST, MOST = 200, 500, 10_000  # records between two flushes
 
 
 class Load(NamedTuple):
@@ -27,7 +29,7 @@ class Load(NamedTuple):
     partitions: frozenset[int]
     total: int  # partitions of the topic, 0 while that is not known
     room: int
-    flushes: int = 0  # since the start
+    flushes: int = 0  # that wrote something, since the start
     seconds: float = 0.0  # that the last one took
 
 
@@ -62,12 +64,15 @@ class Allowance:
         self._flushes = 0
         self._size = FIRST
         self._used = 0
+        self._lately: deque[float] = deque(maxlen=LATELY)
 
     def left(self, load: Load) -> int:
         """Records, after the rules above."""
         if load.flushes != self._flushes:
             self._flushes, self._used = load.flushes, 0
-            self._size = max(LEAST, self._size // 2) if load.seconds > QUICK else min(MOST, self._size * 3 // 2)
+            self._lately.append(load.seconds)
+            is_slow = load.seconds > min(self._lately) + LONGER
+            self._size = max(LEAST, self._size // 2) if is_slow else min(MOST, self._size * 3 // 2)
         return max(0, min(load.room, self._size - self._used))
 
     def use(self, records: int) -> None:

@@ -76,7 +76,7 @@ class Pipeline:
         self._room.set()
         self.assigned = asyncio.Event()
         self._closing = False
-        self.flushes, self.flush_seconds = 0, 0.0  # since the start; that the last one took
+        self.flushes, self.flush_seconds = 0, 0.0  # that wrote something, since the start; that the last one took
 
     async def take(self, chunk: Chunk) -> None:
         """Fold a chunk in; returns when it is in the batch or in the cold lane, not when it is durable."""
@@ -145,11 +145,12 @@ class Pipeline:
         while self._writing is not None:
             await asyncio.wait([self._writing])
         began = asyncio.get_running_loop().time()
-        await self._flush_now(everything=everything)
-        self.flushes += 1
-        self.flush_seconds = asyncio.get_running_loop().time() - began
+        if await self._flush_now(everything=everything):
+            self.flushes += 1
+            self.flush_seconds = asyncio.get_running_loop().time() - began
 
-    async def _flush_now(self, *, everything: bool) -> None:
+    async def _flush_now(self, *, everything: bool) -> bool:
+        """False where there was nothing to write."""
         batch, self.batch = self.batch, Batch()
         self._full.clear()
         self._room.set()
@@ -157,16 +158,17 @@ class Pipeline:
         collected = self._collector.collect(batch, partitions, everything=everything)
         self._call_back(partitions, collected)
         if not batch and not collected.released and not any(collected.rows):
-            return
+            return False
         writing = self._writing = asyncio.create_task(self._flush.write(batch, collected, self._done))
         writing.add_done_callback(self._written)
         await asyncio.wait([writing])
         if writing.cancelled():
-            return  # its partitions were revoked
+            return True  # its partitions were revoked
         writing.result()
         self._stages.flushed()
         for partition in self._ready():
             partition.evict()
+        return True
 
     def _done(self) -> Durable:
         """Chunks all of whose rows are durable."""

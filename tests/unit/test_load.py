@@ -2,7 +2,7 @@
 
 from pipeline.events.model import Micros, Record
 from pipeline.stream.batch import Batch
-from pipeline.stream.load import FIRST, LEAST, MOST, QUICK, SHORT, Allowance, Load, load_of
+from pipeline.stream.load import FIRST, LATELY, LEAST, LONGER, MOST, SHORT, Allowance, Load, load_of
 from pipeline.stream.moves import Move
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Limits, Partition
@@ -75,12 +75,21 @@ def test_between_two_flushes_comes_an_allowance_and_no_more() -> None:
     assert allowance.left(after(1)) == FIRST * 3 // 2
 
 
-def test_quick_flushes_raise_it_and_slow_ones_halve_it_within_bounds() -> None:
+def test_flushes_as_quick_as_of_late_raise_it_and_slower_ones_halve_it_within_bounds() -> None:
     allowance = Allowance()
-    sizes = [allowance.left(after(number, QUICK)) for number in range(1, 40)]
+    far_away = 1.0  # a store that takes its time for anything
+    sizes = [allowance.left(after(number, far_away)) for number in range(1, 40)]
     assert sizes == sorted(sizes)
     assert sizes[-1] == MOST
-    assert allowance.left(after(40, QUICK + 0.01)) == MOST // 2
-    assert allowance.left(after(40, QUICK + 0.01)) == MOST // 2, "each flush counts once"
-    sizes = [allowance.left(after(number, 9.0)) for number in range(41, 80)]
+    slow = far_away + LONGER + 0.01
+    assert allowance.left(after(40, slow)) == MOST // 2
+    assert allowance.left(after(40, slow)) == MOST // 2, "each flush counts once"
+    sizes = [allowance.left(after(number, slow)) for number in range(41, 60)]
     assert (sizes[-1], min(sizes)) == (LEAST, LEAST)
+
+
+def test_what_was_quick_long_ago_is_forgotten() -> None:
+    allowance = Allowance()
+    allowance.left(after(1, 0.01))
+    sizes = [allowance.left(after(number, 1.0)) for number in range(2, LATELY + 20)]
+    assert (min(sizes), sizes[-1]) == (LEAST, MOST)
