@@ -1,4 +1,4 @@
-"""Partitions move under load: workers join, leave and die, the topic grows. Rows equal those of an undisturbed run."""
+"""Partitions and records move under load: workers come and go, the topic grows, old events step aside. Rows stay."""
 
 import asyncio
 import time
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.stack
 
 RECORDS = list(create_update_traffic(8_500))
 BEFORE, AFTER = 4, 7  # partitions
+QUIET = 0.5  # seconds after which a trace settles
 SECONDS = 60.0
 
 Digest = dict[str, tuple[int, int]]
@@ -34,7 +35,7 @@ def undisturbed(
     """What one worker makes of the records."""
     stack = new_stack(kafka, clickhouse, tmp_path_factory.mktemp("undisturbed") / "stack")
     produce(stack.settings, RECORDS)
-    stack.worker()
+    stack.worker(settle_quiet=QUIET)
     wait_until_stored(stack, len(RECORDS))
     wait_until_settled(stack)
     yield digest(stack)
@@ -43,13 +44,13 @@ def undisturbed(
 
 def test_workers_that_come_and_go_change_nothing(stack: Stack, undisturbed: Digest) -> None:
     parts = [RECORDS[start::4] for start in range(4)]
-    first = stack.worker("first")
+    first = stack.worker("first", settle_quiet=QUIET)
     produce(stack.settings, parts[0])
-    second = stack.worker("second")  # joins while the first is busy
+    second = stack.worker("second", settle_quiet=QUIET)  # joins while the first is busy
     produce(stack.settings, parts[1])
     assert first.stop() == 0  # leaves in order
     produce(stack.settings, parts[2])
-    stack.worker("third")
+    stack.worker("third", settle_quiet=QUIET)
     second.kill()  # leaves without a word
     produce(stack.settings, parts[3])
     wait_until_stored(stack, len(RECORDS))
@@ -63,9 +64,9 @@ def test_workers_that_come_and_go_change_nothing(stack: Stack, undisturbed: Dige
 def test_a_topic_that_grows_under_two_workers_changes_nothing(stack: Stack, undisturbed: Digest) -> None:
     """Keys change their homes while half of the producers do not know; the rows are right without any audit."""
     parts = [RECORDS[start::3] for start in range(3)]  # each trace is in all of them
-    first = stack.worker("first", metadata_age=0.5)
+    first = stack.worker("first", metadata_age=0.5, settle_quiet=QUIET)
     asyncio.run(send(stack.settings, parts[0], BEFORE))
-    second = stack.worker("second", metadata_age=0.5)
+    second = stack.worker("second", metadata_age=0.5, settle_quiet=QUIET)
     asyncio.run(send(stack.settings, parts[1], BEFORE))
     plan = asyncio.run(grow_topics(stack.settings, AFTER))  # much of this is not folded yet
     assert {(each.before, each.after) for each in plan} == {(BEFORE, AFTER)}
@@ -87,7 +88,7 @@ def test_a_topic_that_grows_under_two_workers_changes_nothing(stack: Stack, undi
 def test_of_two_workers_with_one_instance_id_one_ends_and_says_why(stack: Stack, undisturbed: Digest) -> None:
     half = len(RECORDS) // 2
     produce(stack.settings, RECORDS[:half])
-    twins = [stack.worker(name, instance_id="the-same") for name in ("one", "other")]
+    twins = [stack.worker(name, instance_id="the-same", settle_quiet=QUIET) for name in ("one", "other")]
     produce(stack.settings, RECORDS[half:])
     deadline = time.monotonic() + SECONDS
     while all(twin.process.poll() is None for twin in twins):
@@ -99,6 +100,20 @@ def test_of_two_workers_with_one_instance_id_one_ends_and_says_why(stack: Stack,
     wait_until_stored(stack, len(RECORDS))
     wait_until_settled(stack)
     assert digest(stack) == undisturbed
+
+
+def test_old_events_step_aside_for_fresh_ones_and_come_back(stack: Stack, undisturbed: Digest) -> None:
+    settings, half = stack.settings, len(RECORDS) // 2
+    produce(settings, RECORDS[:half])  # older than half a second when a worker is there
+    stack.worker(fresh_first=0.5, settle_quiet=QUIET)
+    produce(settings, RECORDS[half:])
+    wait_until_all_is_committed(stack, BEFORE, settings.overflow_topic)
+    wait_until_all_is_committed(stack, BEFORE)
+    wait_until_settled(stack)
+    assert digest(stack) == undisturbed
+    moved = sum(last - first + 1 for first, last in stored_ranges(stack).values()) - len(RECORDS)
+    assert moved >= half - settings.poll_records
+    assert stack.count("SELECT sum(new) FROM offset_ranges") == len(RECORDS)
 
 
 async def send(settings: Settings, records: list[Outgoing], partitions: int) -> None:
@@ -125,11 +140,12 @@ def wait_for_log(workers: list[WorkerProcess], words: str) -> None:
         time.sleep(0.02)
 
 
-def wait_until_all_is_committed(stack: Stack, partitions: int) -> None:
-    """Every partition is somebody's, and all rows of what lies in it are durable (I2)."""
+def wait_until_all_is_committed(stack: Stack, partitions: int, topic: str = "") -> None:
+    """Every partition is somebody's, and all rows of what lies in it are durable (I2), or it was moved."""
+    topic = topic or stack.settings.events_topic
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
-        rows = [row for row in asyncio.run(read_lag(stack.settings)) if row.topic == stack.settings.events_topic]
+        rows = [row for row in asyncio.run(read_lag(stack.settings)) if row.topic == topic]
         if len(rows) == partitions and not any(row.lag for row in rows):
             return
         time.sleep(0.1)
