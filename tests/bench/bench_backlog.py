@@ -40,7 +40,8 @@ def run(stack: Stack, events: int, name: str, fresh_first: float) -> None:
     calm = min(sent for sent, seconds in watched.fresh if sent - began > first) - began
     fresh = sorted(seconds for sent, seconds in watched.fresh if sent - began >= calm)
     print(
-        f"{name}: the first fresh trace is visible after {first:.1f} s; from then on p50 {fresh[len(fresh) // 2]:.2f} s, "
+        f"{name}: the first fresh trace is visible after {first:.1f} s; from then on "
+        f"p50 {fresh[len(fresh) // 2]:.2f} s, "
         f"p99 {fresh[int(0.99 * len(fresh))]:.2f} s; backlog of {events} folded after {caught_up:.1f} s "
         f"({events / caught_up:,.0f} a second); the worker's peak {peak_mib(worker):.0f} MiB; "
         f"{len(watched.pending)} never seen",

@@ -107,8 +107,7 @@ def test_old_events_step_aside_for_fresh_ones_and_come_back(stack: Stack, undist
     produce(settings, RECORDS[:half])  # older than half a second when a worker is there
     stack.worker(fresh_first=0.5, settle_quiet=QUIET)
     produce(settings, RECORDS[half:])
-    wait_until_all_is_committed(stack, BEFORE, settings.overflow_topic)
-    wait_until_all_is_committed(stack, BEFORE)
+    wait_until_all_is_committed(stack, BEFORE, settings.events_topic, settings.overflow_topic)
     wait_until_settled(stack)
     assert digest(stack) == undisturbed
     moved = sum(last - first + 1 for first, last in stored_ranges(stack).values()) - len(RECORDS)
@@ -140,13 +139,13 @@ def wait_for_log(workers: list[WorkerProcess], words: str) -> None:
         time.sleep(0.02)
 
 
-def wait_until_all_is_committed(stack: Stack, partitions: int, topic: str = "") -> None:
+def wait_until_all_is_committed(stack: Stack, partitions: int, *topics: str) -> None:
     """Every partition is somebody's, and all rows of what lies in it are durable (I2), or it was moved."""
-    topic = topic or stack.settings.events_topic
+    topics = topics or (stack.settings.events_topic,)
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
-        rows = [row for row in asyncio.run(read_lag(stack.settings)) if row.topic == topic]
-        if len(rows) == partitions and not any(row.lag for row in rows):
+        rows = [row for row in asyncio.run(read_lag(stack.settings)) if row.topic in topics]
+        if len(rows) == partitions * len(topics) and not any(row.lag for row in rows):
             return
         time.sleep(0.1)
     raise AssertionError(rows)
