@@ -1,9 +1,10 @@
 """A static membership that somebody else takes: two workers were given the same SPANFOLD_INSTANCE_ID.
 
 Kafka gives such a membership to whoever joined last; the other finds itself unknown, joins again, and takes it back:
-for ever, in turns, with nothing lost and little done. Once may be an accident (a worker that stood still for longer
-than the session timeout finds itself unknown, too). Twice within a short time is a twin: then this worker ends with an
-error that says so, and the other goes on alone.
+for ever, in turns, with nothing lost and little done. Once may be an accident. Twice within a short time is a twin:
+then this worker ends with an error that says so, and the other goes on alone.
+A worker that stood still finds itself unknown, too. So it tells when it is alive, at every poll; what it lost after it
+had not polled for half a session timeout is no twin's.
 """
 
 from collections import deque
@@ -17,12 +18,21 @@ class Membership:
 
     def __init__(self, instance_id: str, session_timeout: float) -> None:
         self.instance_id = instance_id
-        self._within = SESSIONS * session_timeout
+        self._session, self._within = session_timeout, SESSIONS * session_timeout
+        self._alive: float | None = None
+        self._stood_still = float("-inf")  # when that ended
         self._losses: deque[float] = deque(maxlen=TWICE)
+
+    def alive(self, now: float) -> None:
+        """It polls; `now` in seconds."""
+        if self._alive is not None and now - self._alive > self._session / 2:
+            self._stood_still = now
+        self._alive = now
 
     def lost(self, now: float) -> bool:
         """The membership is gone, at a time in seconds; True where a twin must have it."""
-        if not self.instance_id:
+        self.alive(now)
+        if not self.instance_id or now - self._stood_still < self._session:
             return False
         self._losses.append(now)
         return len(self._losses) == TWICE and now - self._losses[0] <= self._within

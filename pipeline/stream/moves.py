@@ -28,7 +28,7 @@ from pipeline.stream.partition import Partition
 
 log = structlog.get_logger(__name__)
 
-MOST_MOVES = 8
+MOST_MOVES = 64
 BATCH_BYTES = 512 * 1024
 REQUEST_BYTES = 16 * 2**20
 RETRY_AFTER = 0.5  # seconds

@@ -54,6 +54,7 @@ class ChunkConsumer(driver.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, ConsumerMessage]]:
         """Yield (partition, message) per partition with records; the message's value is the list of records."""
+        self._membership.alive(asyncio.get_running_loop().time())
         records, active = await self._wait_next_records(timeout)
         if not records or self.should_stop:
             return
