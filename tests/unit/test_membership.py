@@ -37,4 +37,4 @@ def test_a_worker_that_stood_still_lost_its_membership_by_itself() -> None:
         membership.alive(number * 20.0)
         assert not membership.lost(number * 20.0 + 15)
         membership.alive(number * 20.0 + 16)
-    assert losses(membership, 200.0, 203.0) == [False, True]
+    assert losses(membership, 195.0, 206.0, 209.0) == [False, False, True]
