@@ -72,7 +72,8 @@ class ChunkConsumer(driver.Consumer):
     def ends(self, tp: TopicPartition) -> tuple[int, int]:
         """(next offset to read, end of the log) of an own partition, as the last fetch knows it; zeros before one."""
         consumer: Any = self._thread._consumer
-        assignment = consumer._subscription.subscription.assignment
+        subscription = consumer._subscription.subscription if consumer is not None else None
+        assignment = subscription.assignment if subscription is not None else None
         state = assignment.state_value(self._new_topicpartition(tp.topic, tp.partition)) if assignment else None
         if state is None or not state.has_valid_position or state.highwater is None:
             return 0, 0
