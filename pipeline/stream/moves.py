@@ -4,9 +4,10 @@ Problem: a trace must be folded by one worker at a time, and the partition decid
 from a producer with another partitioner, a trace's records lie in two partitions.
 Rule: a trace is folded where Kafka's default partitioner puts its key in a topic of so many partitions as it has now.
 A record that lies elsewhere is sent there with its key, value and headers; it is done where it lay once Kafka has
-acknowledged it where it belongs. It may be sent twice (a crash in between), which is a duplicate. Each move is counted
-in a header; after MOST_MOVES the record is folded where it is: workers that do not agree on the number of partitions
-(for the seconds of a second growth) cannot toss it about for ever.
+acknowledged it where it belongs. It may be sent twice (a crash in between), which is a duplicate. A duplicate that was
+moved has its trace written again: it may have been archived where it lay and not be in any row yet.
+Each move is counted in a header; after MOST_MOVES the record is folded where it is: workers that do not agree on the
+number of partitions (for the seconds of a second growth) cannot toss it about for ever.
 How it fails: what Kafka does not take is sent again for ever; a second copy changes nothing.
 """
 

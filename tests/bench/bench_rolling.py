@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tests.fixtures.worker import Stack, WorkerProcess, new_stack
 EVERY = 0.05  # seconds between two traces
 CALM = 6.0  # seconds without a restart before the first and after the last
 PAUSE = 2.0  # and between two
+GIVE_UP = 30.0  # seconds after which a trace will not be seen any more
 
 
 class Watched:
@@ -38,6 +40,7 @@ class Watched:
         self.pending: dict[str, float] = {}
         self.fresh: list[tuple[float, float]] = []  # when it was sent, how long it took
         self.sent = 0
+        self.places: dict[str, tuple[int, int]] = {}  # partition and offset of what is watched
 
     async def send(self) -> None:
         """Until it is over."""
@@ -45,12 +48,13 @@ class Watched:
         async with AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap, acks="all") as producer:
             while not self.over.is_set():
                 id_, body = request_of_b(self.sent)
-                for event in json.loads(body)["batch"]:
-                    record = langfuse_record(event, "b")
-                    await producer.send(
-                        settings.events_topic, record.value, key=record.key, headers=list(record.headers)
-                    )
-                await producer.flush()
+                records = [langfuse_record(event, "b") for event in json.loads(body)["batch"]]
+                sends = [
+                    await producer.send(settings.events_topic, each.value, key=each.key, headers=list(each.headers))
+                    for each in records
+                ]
+                told = await asyncio.gather(*sends)
+                self.places[id_] = (told[-1].partition, told[-1].offset)
                 self.pending[id_] = time.monotonic()
                 self.sent += 1
                 await asyncio.sleep(EVERY)
@@ -61,7 +65,7 @@ class Watched:
         began = None
         while not self.over.is_set() or self.pending:
             began = began or (time.monotonic() if self.over.is_set() else None)
-            if began and time.monotonic() - began > 60:
+            if began and time.monotonic() - began > GIVE_UP:
                 return
             if ids := list(self.pending):
                 rows = (await asyncio.to_thread(self.stack.client.query, query, {"ids": ids})).result_rows
@@ -105,6 +109,22 @@ def restart_all(stack: Stack, workers: int, *, static: bool) -> tuple[Watched, l
     return watched, took, began
 
 
+def lost(watched: Watched, began: float) -> Iterator[str]:
+    """What became of each trace that was never seen."""
+    stack = watched.stack
+    for id_, sent in watched.pending.items():
+        partition, offset = watched.places[id_]
+        where = f"partition = {partition} AND"
+        archived = stack.count(f"SELECT count() FROM raw_events WHERE {where} offset = {offset}")
+        covers = (
+            f"SELECT first, last, events, new FROM offset_ranges WHERE {where} first <= {offset} AND last >= {offset}"
+        )
+        ranges = stack.client.query(covers).result_rows
+        rows = stack.count(f"SELECT count() FROM observations_rows WHERE observation_id = '{id_}'")
+        yield f"  {id_} sent at {sent - began:.1f} s: {partition}/{offset}, archived {archived}, rows {rows}, "
+        yield f"ranges {ranges}\n"
+
+
 def main(workers: int = 4) -> None:
     """A line for each way."""
     with tempfile.TemporaryDirectory() as folder:
@@ -127,6 +147,7 @@ def main(workers: int = 4) -> None:
                     f"longest {max(during):.2f} s; {watched.sent} sent, {len(watched.pending)} never seen",
                     flush=True,
                 )
+                print("".join(lost(watched, began)), end="", flush=True)
                 stack.close()
         finally:
             store.stop()

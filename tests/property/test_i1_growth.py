@@ -100,5 +100,5 @@ class GrowingCluster(Cluster):
         assert all(self.store.is_settled(trace) for trace in expected["traces"]), "all have been silent for long"  # type: ignore[arg-type]
 
 
-GrowingCluster.TestCase.settings = settings(max_examples=examples(1), stateful_step_count=25)
+GrowingCluster.TestCase.settings = settings(max_examples=examples(1) // 4, stateful_step_count=25)
 TestI1WorkersOfATopicThatGrows: Any = GrowingCluster.TestCase
