@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any, Protocol
 
 import structlog
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import ConsumerMessage
 
@@ -25,6 +26,7 @@ from pipeline.stream.offsets import PrefixTracker, TopicPartition
 
 log = structlog.get_logger(__name__)
 
+SEEK_AGAIN = 0.1  # seconds
 FAUSTS_PART = 1.0  # seconds of a revocation's deadline that are kept for Faust's own steps
 
 
@@ -53,21 +55,34 @@ class ChunkConsumer(driver.Consumer):
         self._trackers: dict[TopicPartition, PrefixTracker] = {}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, ConsumerMessage]]:
-        """Yield (partition, message) per partition with records; the message's value is the list of records."""
+        """Yield (partition, message) per partition with records; the message's value is the list of records.
+
+        A wait for records may outlast a rebalance. What it brings then was read, so Kafka's client goes on behind it,
+        but must not be delivered: it is read again from the committed offsets. Nothing was delivered since the
+        rebalance, because nobody else delivers.
+        """
         self._membership.alive(asyncio.get_running_loop().time())
-        records, active = await self._wait_next_records(timeout)
-        if not records or self.should_stop:
-            return
         generation = self.app.consumer_generation_id
-        for tp, chunk in records.items():
+        records, _ = await self._wait_next_records(timeout)
+        for tp, chunk in (records or {}).items():
             if not self.flow_active or self.app.consumer_generation_id != generation:
-                return  # a rebalance began: what was not delivered is fetched again by whoever owns it next
-            if active is not None and tp not in active:
-                continue
+                await self._read_again()
+                return
             last = chunk[-1]
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             self._tracker(tp).deliver(last.offset)
             yield tp, self._message(tp, chunk, generation)
+
+    async def _read_again(self) -> None:
+        """Go back to the committed offsets; tried until it is done, or the next rebalance or the end does it."""
+        generation = self.app.consumer_generation_id
+        while not self.should_stop and self.app.consumer_generation_id == generation:
+            try:
+                await self.perform_seek()
+                return
+            except (KafkaError, IllegalStateError) as error:
+                log.warning("seek_failed", error=repr(error), retry_in=SEEK_AGAIN)
+                await asyncio.sleep(SEEK_AGAIN)
 
     def ends(self, tp: TopicPartition) -> tuple[int, int]:
         """(next offset to read, end of the log) of an own partition, as the last fetch knows it; zeros before one."""
@@ -106,13 +121,17 @@ class ChunkConsumer(driver.Consumer):
         self._look_for_a_twin()
         gone = {TopicPartition(tp.topic, tp.partition) for tp in revoked}
         await self._listener.partitions_revoked(gone, deadline - FAUSTS_PART)  # 1
-        for tp in gone:
-            self._trackers.pop(tp, None)  # 2
+        self._forget(gone)  # 2
         try:
             async with asyncio.timeout_at(deadline):
                 await super().on_partitions_revoked(revoked)  # 3
         except TimeoutError:  # it waits for chunks that nobody owns any more: they are not committed
             log.warning("revoked_before_faust_was_done", partitions=sorted(tp.partition for tp in gone))
+        self._forget(gone)  # what came before the flow was stopped is nobody's
+
+    def _forget(self, gone: set[TopicPartition]) -> None:
+        for tp in gone:
+            self._trackers.pop(tp, None)
 
     def _look_for_a_twin(self) -> None:
         consumer: Any = self._thread._consumer
