@@ -16,8 +16,9 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any, Protocol
 
 import structlog
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
+from faust.transport.drivers.aiokafka import ensure_aiokafka_TP
 from faust.types import ConsumerMessage
 
 from pipeline.stream.exits import refuse
@@ -74,13 +75,18 @@ class ChunkConsumer(driver.Consumer):
             yield tp, self._message(tp, chunk, generation)
 
     async def _read_again(self) -> None:
-        """Go back to the committed offsets; tried until it is done, or the next rebalance or the end does it."""
+        """Go back to the committed offsets; tried until it is done, or the next rebalance or the end does it.
+
+        Where nothing was committed yet aiokafka's seek leaves the position where it is: there it is the beginning.
+        """
         generation = self.app.consumer_generation_id
-        while not self.should_stop and self.app.consumer_generation_id == generation:
+        while self.assignment() and not self.should_stop and self.app.consumer_generation_id == generation:
             try:
                 await self.perform_seek()
+                if never := [tp for tp in self.assignment() if not self._committed_offset.get(tp)]:
+                    await self._thread.seek_to_beginning(*(ensure_aiokafka_TP(tp) for tp in never))
                 return
-            except (KafkaError, IllegalStateError) as error:
+            except (KafkaError, AssertionError) as error:  # the latter where nothing is assigned any more
                 log.warning("seek_failed", error=repr(error), retry_in=SEEK_AGAIN)
                 await asyncio.sleep(SEEK_AGAIN)
 

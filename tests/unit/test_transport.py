@@ -22,9 +22,13 @@ class Consumer(ChunkConsumer):
         self.app: Any = SimpleNamespace(consumer_generation_id=3, monitor=monitor)
         self._membership = Membership("", 10.0)
         self._trackers = {}
+        self._thread: Any = SimpleNamespace(seek_to_beginning=self._to_beginning)
         self.flow_active = True
         self.seeks: list[int] = []  # generations in which it went back to the committed offsets
         self.seek_fails = 0
+        self.begun: list[Any] = []  # partitions that were read from the beginning again
+        self.committed = {TP("events", 0): 3, TP("events", 1): 4}
+        self.assigned = {TP("events", 0), TP("events", 1)}
         self.during_fetch: Any = lambda: None
 
     async def _wait_next_records(self, timeout: float) -> Any:
@@ -37,6 +41,13 @@ class Consumer(ChunkConsumer):
             self.seek_fails -= 1
             raise KafkaConnectionError
         self.seeks.append(self.app.consumer_generation_id)
+        self._committed_offset = dict(self.committed)
+
+    async def _to_beginning(self, *partitions: Any) -> None:
+        self.begun += [tuple(each) for each in partitions]
+
+    def assignment(self) -> Any:
+        return self.assigned
 
     def highwater(self, tp: Any) -> int:
         return 7
@@ -68,8 +79,25 @@ async def test_what_a_fetch_brings_after_a_rebalance_began_is_read_again(event: 
     consumer = Consumer()
     consumer.during_fetch = lambda: event(consumer)
     assert await consumer.delivered() == []
-    assert consumer.seeks == [generation]
+    assert (consumer.seeks, consumer.begun) == ([generation], [])
     assert consumer._trackers == {}
+
+
+@pytest.mark.parametrize("committed", [{TP("events", 0): 0}, {}])
+async def test_a_partition_of_which_nothing_was_committed_is_read_from_its_beginning(committed: dict[Any, int]) -> None:
+    consumer = Consumer()
+    consumer.committed = committed | {TP("events", 1): 4}
+    consumer.during_fetch = lambda: stop_flow(consumer)
+    assert await consumer.delivered() == []
+    assert (consumer.seeks, consumer.begun) == ([3], [("events", 0)])
+
+
+async def test_where_nothing_is_assigned_any_more_there_is_nothing_to_go_back_to() -> None:
+    consumer = Consumer()
+    consumer.assigned = set()
+    consumer.during_fetch = lambda: stop_flow(consumer)
+    assert await consumer.delivered() == []
+    assert consumer.seeks == []
 
 
 @pytest.mark.parametrize("event", [rebalance, stop_flow])
