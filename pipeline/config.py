@@ -32,6 +32,9 @@ class Settings(BaseSettings):
         "", description="For Confluent's framing: the URL of a schema registry, or a folder with files ID.avsc."
     )
     session_timeout: float = Field(10.0, description="Seconds until the group gives up a silent worker.")
+    metadata_age: float = Field(
+        10.0, ge=0.5, description="Seconds until a worker notices that the events topic has more partitions."
+    )
 
     # ClickHouse
     clickhouse_url: str = Field("http://localhost:8123", description="HTTP interface of ClickHouse.")
@@ -74,6 +77,12 @@ class Settings(BaseSettings):
     rate_events: int = Field(100_000, ge=0, description="Events per second and project, per process; 0: no limit.")
     rate_bytes: int = Field(200 * 2**20, ge=0, description="Bytes of bodies per second and project; 0: no limit.")
     rate_burst: float = Field(5.0, gt=0, description="So many seconds' worth may come at once.")
+    fair_events: int = Field(
+        2_000,
+        ge=0,
+        description="Events per second, project and process that go straight to workers while others send, too; what "
+        "is beyond waits on the overflow topic. 0: no overflow.",
+    )
     max_lag: int = Field(
         0, ge=0, description="Events that workers may be behind; above it the front door answers 503. 0: no limit."
     )
@@ -92,6 +101,9 @@ class Settings(BaseSettings):
     flush_events: int = Field(20_000, ge=1, description="A flush starts early at this many events.")
     pending_events: int = Field(60_000, ge=1, description="Consuming pauses when this many events wait for the store.")
     pending_bytes: int = Field(128 * 2**20, ge=1, description="Or when so many bytes of events wait.")
+    fresh_first: float = Field(
+        0.0, ge=0, description="Events older than so many seconds go to the overflow: fresh ones first. 0: in order."
+    )
     poll_records: int = Field(4_000, ge=1, description="Most records handed over by one poll.")
     first: float = Field(0.4, ge=0, description="Seconds that a trace's first row waits for what comes along with it.")
     hold: float = Field(
@@ -130,6 +142,16 @@ class Settings(BaseSettings):
     def events_topic(self) -> str:
         """Raw events, keyed by PROJECT/TRACE."""
         return f"{self.topic_prefix}.events"
+
+    @cached_property
+    def overflow_topic(self) -> str:
+        """Events that workers take when they have nothing else to do."""
+        return f"{self.topic_prefix}.events.overflow"
+
+    @cached_property
+    def overflow_group(self) -> str:
+        """Under which the position on the overflow topic is kept; a group without members."""
+        return f"{self.topic_prefix}-overflow"
 
     @cached_property
     def fold_group(self) -> str:

@@ -63,6 +63,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     """All topics. Evaluations have as many partitions as events; dead letters are few and must keep their order."""
     return [
         TopicSpec(settings.events_topic, settings.topic_partitions, 7 * _DAY),
+        TopicSpec(settings.overflow_topic, settings.topic_partitions, 7 * _DAY),
         TopicSpec(settings.evaluations_topic, settings.topic_partitions, 7 * _DAY),
         TopicSpec(settings.dead_letters_topic, 1, 30 * _DAY),
     ]

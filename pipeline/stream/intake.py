@@ -23,6 +23,7 @@ from pipeline.store.rows import RawEventRow
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk, ChunkCount, Span
 from pipeline.stream.deadletters import DeadLetter
+from pipeline.stream.moves import moved
 from pipeline.stream.part import Part
 from pipeline.stream.partition import Partition
 from pipeline.stream.stages import Stages
@@ -130,8 +131,11 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
             seen = state.add(event, identity, record.offset, size, now)
             if seen is _DUPLICATE:
                 duplicate += 1
-                continue
-            new += 1
+                if not moved(record):
+                    continue
+                state.rewrite = True  # perhaps it was archived where it lay before, and no row was written
+            else:
+                new += 1
             if event.kind is not _SCORE:
                 touched[key] = True
             elif key not in touched:

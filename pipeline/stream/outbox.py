@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from pipeline.config import Settings
 from pipeline.evaluate.requests import EvaluationRequest, encode_request
 from pipeline.stream.deadletters import DeadLetter
+from pipeline.stream.moves import Move, Mover
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,7 @@ class Outbox:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._producer: Any = None
+        self.mover = Mover(settings)
 
     async def start(self) -> None:
         """Connect; raises aiokafka.errors.KafkaConnectionError where no broker answers."""
@@ -49,6 +51,7 @@ class Outbox:
 
     async def stop(self) -> None:
         """Flush and disconnect."""
+        await self.mover.stop()
         if self._producer is not None:
             await self._producer.stop()
 
@@ -62,6 +65,10 @@ class Outbox:
         await self.send(
             self._settings.evaluations_topic, requests, lambda each: Message(each.key, encode_request(each))
         )
+
+    async def move(self, moves: Sequence[Move]) -> None:
+        """To other partitions, as they are."""
+        await self.mover.send(moves)
 
     async def send(self, topic: str, items: Iterable[T], message: Callable[[T], Message]) -> None:
         """Send all; those that fail are sent again until each is acknowledged."""
