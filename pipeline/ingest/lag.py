@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from pipeline.config import Settings
 from pipeline.ingest.answers import unavailable
 from pipeline.ingest.metrics import Metrics
+from pipeline.kafka_client import kafka_options
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class LagWatch:
     async def _look_for_long(self) -> None:
         """With one consumer that is no member of the group: it only asks. Raises KafkaError or TimeoutError."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
+            **kafka_options(self._settings),
             group_id=self._settings.fold_group,
             client_id="spanfold-ingest-lag",
             enable_auto_commit=False,

@@ -21,6 +21,7 @@ from pipeline.registry.entities import (
 )
 from pipeline.registry.errors import RegistryError
 from pipeline.registry.migrations import upgrade_engine
+from pipeline.secret_files import masked, passwords_in
 
 
 class Registry:
@@ -155,6 +156,7 @@ def open_registry(url: str) -> Registry:
         upgrade_engine(engine)
     except (SQLAlchemyError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise RegistryError(
-            f"The registry cannot be opened: {type(error).__name__}: {error}", remedy="Check SPANFOLD_REGISTRY_URL."
+            f"The registry cannot be opened: {type(error).__name__}: {masked(str(error), passwords_in(url))}",
+            remedy="Check SPANFOLD_REGISTRY_URL.",
         ) from error
     return Registry(engine)

@@ -9,10 +9,12 @@ import os
 from typing import Any, Protocol
 
 import faust
+import faust.auth
 import structlog
 from yarl import URL
 
 from pipeline.config import Settings
+from pipeline.kafka_client import security_options
 from pipeline.stream.chunk import Chunk
 from pipeline.stream.intake import to_record
 from pipeline.stream.offsets import TopicPartition
@@ -36,6 +38,7 @@ def create_app(settings: Settings, group: str, topic: str, owner: ChunkOwner) ->
     app = faust.App(
         f"{settings.topic_prefix}-{group}",
         broker=str(url),
+        broker_credentials=faust_credentials(settings),
         value_serializer="raw",
         key_serializer="raw",
         topic_disable_leader=True,
@@ -74,6 +77,22 @@ def create_app(settings: Settings, group: str, topic: str, owner: ChunkOwner) ->
                 die("agent_failed", partition=message.partition, last_offset=message.offset)
 
     return app
+
+
+def faust_credentials(settings: Settings) -> Any:
+    """What kafka_client.py says, as Faust wants it; None for plain text."""
+    options = security_options(settings)
+    context = options.get("ssl_context")
+    if "sasl_oauth_token_provider" in options:
+        return faust.auth.OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
+    if "sasl_mechanism" in options:
+        return faust.auth.SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return faust.auth.SSLCredentials(context) if context is not None else None
 
 
 def consumer_of(app: Any) -> ChunkConsumer:

@@ -16,6 +16,7 @@ import structlog
 import uvloop
 
 from pipeline.config import Settings
+from pipeline.kafka_client import check_access
 from pipeline.registry import Registry, open_registry
 from pipeline.stream.app import die
 from pipeline.stream.outbox import Outbox
@@ -39,6 +40,7 @@ def run_evaluator(settings: Settings) -> None:
 
 
 async def _fold(settings: Settings, registry: Registry) -> None:
+    await check_access(settings)
     worker = build_fold_worker(settings, registry)
     pipeline = worker.pipeline
     await worker.outbox.start()
@@ -54,6 +56,7 @@ async def _fold(settings: Settings, registry: Registry) -> None:
 
 
 async def _evaluate(settings: Settings) -> None:
+    await check_access(settings)
     worker = build_evaluation_worker(settings)
     await worker.outbox.start()
     await _run_until_signal(worker.app, worker.evaluation.assigned, {}, worker.outbox, worker.evaluation.close)
