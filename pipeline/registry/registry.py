@@ -8,15 +8,17 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from pipeline.registry import database, initial, keys, prices, projects, rules
+from pipeline.registry import database, initial, keys, prices, projects, retention, rules
 from pipeline.registry.entities import (
     InitialProject,
     Key,
     NewKey,
     Organization,
+    Pin,
     Project,
     PublishedPrices,
     RateLimits,
+    RetentionDays,
     Rule,
 )
 from pipeline.registry.errors import RegistryError
@@ -144,6 +146,31 @@ class Registry:
         """Publish a document under the next epoch; False beside it where the newest says the same already."""
         with self._writing() as session:
             return prices.publish_prices(session, document, base, note)
+
+    def retention(self) -> dict[str, RetentionDays]:
+        """What each project says for itself, and under '' what holds for the others."""
+        with self._reading() as session:
+            return retention.list_retention(session)
+
+    def set_retention(self, project_id: str, days: RetentionDays) -> None:
+        """Replace how long a project ('': all that say nothing) keeps what it has; workers go by it within seconds."""
+        with self._writing() as session:
+            retention.set_retention(session, project_id, days)
+
+    def pins(self, project_id: str | None = None) -> list[Pin]:
+        """The traces of one project or of all that are kept for ever."""
+        with self._reading() as session:
+            return retention.list_pins(session, project_id)
+
+    def pin(self, project_id: str, trace_id: str, *, note: str = "") -> bool:
+        """Keep a trace for ever; False where it is pinned already."""
+        with self._writing() as session:
+            return retention.pin(session, project_id, trace_id, note)
+
+    def unpin(self, project_id: str, trace_id: str) -> bool:
+        """Let a trace go by its project's retention again; False where it was not pinned."""
+        with self._writing() as session:
+            return retention.unpin(session, project_id, trace_id)
 
 
 def open_registry(url: str) -> Registry:

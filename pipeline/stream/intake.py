@@ -6,7 +6,7 @@ between the two is of no importance (I1); a chunk counts as folded when the last
 cannot be decoded becomes a dead letter and its neighbours go on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import structlog
@@ -24,11 +24,13 @@ from pipeline.stream.chunk import Chunk, ChunkCount, Span
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.part import Part
 from pipeline.stream.partition import Partition
+from pipeline.stream.retention import KeepForEver, Keeps
 from pipeline.stream.stages import Stages
 
 log = structlog.get_logger(__name__)
 
 Decoded = tuple[Record, list[Event]]
+Until = Callable[[str, str, int], int]
 _SCORE, _DUPLICATE, _NEW = Kind.SCORE, Seen.DUPLICATE, Seen.NEW
 
 
@@ -44,9 +46,10 @@ class Taken(NamedTuple):
 class Intake:
     """Takes chunks in: `decode`, then `fold` what is fresh at once and the rest when it was read back."""
 
-    def __init__(self, max_event_bytes: int, stages: Stages) -> None:
+    def __init__(self, max_event_bytes: int, stages: Stages, keeps: Keeps | None = None) -> None:
         self._max_event_bytes = max_event_bytes
         self._stages = stages
+        self._until = (keeps or KeepForEver()).archive_until
 
     def decode(self, chunk: Chunk) -> Taken:
         """The chunk's events."""
@@ -57,7 +60,7 @@ class Intake:
     def fold(self, batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> None:
         """Fold decoded records; the traces they change hold this batch's part of the partition."""
         with self._stages.stage("fold"):
-            _fold(batch, partition, decoded, count)
+            _fold(batch, partition, decoded, count, self._until)
 
     def _decode(self, records: list[Record]) -> tuple[list[Decoded], list[DeadLetter]]:
         decoded: list[Decoded] = []
@@ -109,7 +112,7 @@ def _is_cold(partition: Partition, decoded: Decoded) -> bool:
     return bool(events) and partition.perhaps_archived(events[0].project_id, events[0].trace_id)
 
 
-def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> None:
+def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount, until: Until) -> None:
     now, part, traces = partition.clock(), batch.part(partition), partition.traces
     archive = batch.archive
     touched: dict[bytes, bool] = {}  # trace -> got more than scores, in order of their first event
@@ -133,7 +136,7 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
                 touched[key] = False
             if seen is _NEW:
                 partition.size += size
-                archive.append(_archived(state, record, position, event, identity, value))
+                archive.append(_archived(state, record, position, event, identity, value, until))
                 size = 0
     _touch(partition, part, touched, now)
     count.new += new
@@ -149,7 +152,7 @@ def _touch(partition: Partition, part: Part, touched: dict[bytes, bool], now: Mi
 
 
 def _archived(
-    state: TraceState, record: Record, position: int, event: Event, identity: bytes, value: bytes
+    state: TraceState, record: Record, position: int, event: Event, identity: bytes, value: bytes, until: Until
 ) -> RawEventRow:
     if not state.hash:
         state.hash = trace_hash(event.project_id, event.trace_id)
@@ -172,6 +175,7 @@ def _archived(
         position,
         record.timestamp,
         state.first_seen,
+        until(event.project_id, event.trace_id, record.timestamp),
     )
 
 

@@ -24,6 +24,7 @@ from pipeline.stream.partition import Limits
 from pipeline.stream.pipeline import Pace, Pipeline
 from pipeline.stream.prepare import Preparation
 from pipeline.stream.pricebook import PriceShelf
+from pipeline.stream.retention import RetentionBook
 from pipeline.stream.rulebook import RuleBook
 from pipeline.stream.stages import Stages, stages_from_environment
 
@@ -37,6 +38,7 @@ class FoldWorker:
     outbox: Outbox
     rules: RuleBook
     prices: PriceShelf
+    retention: RetentionBook
     stages: Stages
 
 
@@ -60,8 +62,9 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
     archive = Archive(client, prices, lambda topic: consumer_of(app).partition_count(topic), settings.trace_bytes)
     flush = Flush(store, outbox, commit, archive.events_of)
     waits = Waits(settings.first, settings.hold, settings.rest)
-    collector = Collector(prices, rules, waits, stages)
-    intake = Intake(settings.max_event_bytes, stages)
+    retention = RetentionBook(registry)
+    collector = Collector(prices, rules, waits, stages, retention)
+    intake = Intake(settings.max_event_bytes, stages, retention)
     limits = Limits(
         quiet=settings.settle_quiet,
         idle=settings.settle_idle,
@@ -80,7 +83,7 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
     )
     pipeline = Pipeline(archive, intake, collector, flush, limits, pace, stages, prepare=Preparation(prices.counter))
     app = create_app(settings, "fold", settings.events_topic, pipeline)
-    return FoldWorker(app, pipeline, outbox, rules, prices, stages)
+    return FoldWorker(app, pipeline, outbox, rules, prices, retention, stages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,10 +46,12 @@ async def _fold(settings: Settings, registry: Registry) -> None:
     await worker.outbox.start()
     await worker.rules.refresh()
     await worker.prices.refresh()
+    await worker.retention.refresh()
     background = {
         "flush_failed": pipeline.run(),
         "rules_failed": worker.rules.run(),
         "prices_failed": worker.prices.run(),
+        "retention_failed": worker.retention.run(),
     }
     await _run_until_signal(worker.app, pipeline.assigned, background, worker.outbox, pipeline.close)
     worker.stages.write()
