@@ -49,10 +49,11 @@ def pin(session: Session, project_id: str, trace_id: str, note: str) -> bool:
 
 def unpin(session: Session, project_id: str, trace_id: str) -> bool:
     """Let a trace go by its project's retention again; False where it was not pinned."""
-    found = (
-        delete(PinRow).where(PinRow.project_id == project_id, PinRow.trace_id == trace_id).returning(PinRow.trace_id)
-    )
-    return session.execute(found).first() is not None
+    row = session.get(PinRow, (project_id, trace_id))
+    if row is None:
+        return False
+    session.delete(row)
+    return True
 
 
 def _check_project(session: Session, project_id: str) -> None:

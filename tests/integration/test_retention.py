@@ -1,0 +1,182 @@
+"""On the real engine: rows go when their project's days are over, pinned traces and other projects' rows stay."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from pipeline.config import Settings
+from pipeline.ops.retention.apply import Change, Scope, apply, differing
+from pipeline.ops.retention.rules import Rules, read_rules
+from pipeline.ops.retention.run import UnknownTraceError, run_apply, run_pin, run_unpin
+from pipeline.registry import Registry, RetentionDays, open_registry
+from pipeline.store.native import encode
+from pipeline.store.retention import BOUNDED, DAY_MICROS, FOREVER, expiry
+from pipeline.store.tables import OBSERVATIONS, RAW_EVENTS, SCORES, TABLES, TRACES
+from tests.fixtures.captures import PROJECT, produce
+from tests.fixtures.clickhouse import ClickHouseProcess
+from tests.fixtures.store import migrated, observation_row, raw_event_row, score_row, settings_for, trace_row
+from tests.fixtures.traffic import create_update_traffic
+from tests.fixtures.views import wait_until_settled, wait_until_stored
+from tests.fixtures.worker import Stack
+
+pytestmark = pytest.mark.stack
+
+TODAY = time.time_ns() // 1000
+OLD = TODAY - 40 * DAY_MICROS
+STORED = (TRACES, OBSERVATIONS, SCORES, RAW_EVENTS)
+
+
+@pytest.fixture
+def settings(clickhouse: ClickHouseProcess, database: str, tmp_path: Path) -> Settings:
+    return settings_for(clickhouse.url, database).model_copy(update={"data_dir": tmp_path})
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Client]:
+    """A database with an old trace `old`, an old trace `dear` and a new one, of each of two projects."""
+    with migrated(settings.clickhouse_url, settings.clickhouse_database) as client:
+        for project in ("brief", "long"):
+            for trace, since in (("old", OLD), ("dear", OLD), ("new", TODAY)):
+                _store(client, project, trace, since)
+        yield client
+
+
+@pytest.fixture
+def registry(settings: Settings) -> Iterator[Registry]:
+    registry = open_registry(settings.registry)
+    for project in ("brief", "long"):
+        registry.create_project(project, project_id=project)
+    yield registry
+    registry.close()
+
+
+def _store(client: Client, project: str, trace: str, since: int) -> None:
+    """Two versions of every row, in parts of their own."""
+    same = {"project_id": project, "trace_id": trace}
+    for version in (2, 4):
+        when = {"first_seen": since, "row_version": version}
+        _insert(client, TRACES, trace_row(**same, **when))
+        _insert(client, OBSERVATIONS, observation_row(**same, **when))
+        _insert(client, SCORES, score_row(**same, **when))
+        _insert(client, RAW_EVENTS, raw_event_row(f"e{version}", **same, timestamp=since, first_seen=since))
+
+
+def _insert(client: Client, table: str, row: object) -> None:
+    known = TABLES[table]
+    client.raw_insert(table, list(known.columns), bytes(encode(known, [row])), fmt="Native")  # type: ignore[list-item]
+
+
+def _traces(client: Client, table: str) -> set[str]:
+    rows = client.query(f"SELECT DISTINCT project_id || '/' || trace_id FROM {table}").result_rows
+    return {str(row[0]) for row in rows}
+
+
+def test_rows_go_by_their_project_s_days_and_pinned_and_others_stay(
+    client: Client, settings: Settings, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    everything = {f"{project}/{trace}" for project in ("brief", "long") for trace in ("old", "dear", "new")}
+    registry.set_retention("brief", RetentionDays(archive=30, rows=30))
+    registry.set_retention("long", RetentionDays(archive=60))
+    registry.pin("brief", "dear")
+    run_apply(settings, "", wait=0, dry_run=True, as_json=True)
+    promised = json.loads(capsys.readouterr().out)
+    assert all(_traces(client, table) == everything for table in STORED)
+    run_apply(settings, "", wait=0, dry_run=False, as_json=True)
+    assert json.loads(capsys.readouterr().out) == promised
+    assert sum(change["leaving"] for change in promised) == 8  # two versions or events in each of four tables
+    assert all(_traces(client, table) == everything - {"brief/old"} for table in STORED)
+    assert _traces(client, "traces") == _traces(client, "observations") == everything - {"brief/old"}
+    until = client.query(
+        "SELECT DISTINCT project_id, trace_id, toUnixTimestamp(expires_at) FROM raw_events"
+    ).result_rows
+    assert dict(((project, trace), when) for project, trace, when in until) == {
+        ("brief", "dear"): FOREVER,
+        ("brief", "new"): expiry(TODAY, 30),
+        ("long", "old"): expiry(OLD, 60),
+        ("long", "dear"): expiry(OLD, 60),
+        ("long", "new"): expiry(TODAY, 60),
+    }
+    assert apply(client, settings, read_rules(registry), Scope()) == []
+
+
+def test_a_pin_saves_what_is_there_and_taking_it_back_lets_it_go(
+    client: Client, settings: Settings, registry: Registry
+) -> None:
+    registry.set_retention("brief", RetentionDays(archive=45, rows=45))
+    apply(client, settings, read_rules(registry), Scope("brief"))
+    run_pin(settings, "brief", "dear", "ticket", wait=0)
+    run_pin(settings, "brief", "dear", "ticket", wait=0)  # again is fine
+    registry.set_retention("brief", RetentionDays(archive=30, rows=30))
+    apply(client, settings, read_rules(registry), Scope("brief"))
+    assert {trace for trace in _traces(client, TRACES) if "brief" in trace} == {"brief/dear", "brief/new"}
+    run_unpin(settings, "brief", "dear", wait=0)
+    assert all("brief/dear" not in _traces(client, table) for table in STORED)
+    assert all("long/dear" in _traces(client, table) for table in STORED)
+    with pytest.raises(UnknownTraceError, match="not pinned"):
+        run_unpin(settings, "brief", "dear", wait=0)
+    with pytest.raises(UnknownTraceError, match="no trace"):
+        run_pin(settings, "brief", "dear", "", wait=0)
+
+
+def test_the_engine_and_the_worker_agree_on_every_moment(client: Client) -> None:
+    """Hostile ids too; and where nothing is pinned or said."""
+    nasty = "x', 'y') OR 1=1 -- %s \\ \u00e9"
+    for days in (0, 1, 90, 36_500):
+        rules = Rules({nasty: RetentionDays(rows=days, archive=days)}, frozenset({(nasty, nasty), ("p", "t")}))
+        for bounded in BOUNDED[:2]:
+            for since in (0, 1, DAY_MICROS - 1, DAY_MICROS, TODAY, 4_000_000_000_000_000):
+                asked = (
+                    f"SELECT toUnixTimestamp({rules.expression(bounded)}) FROM (SELECT %(project)s AS project_id,"
+                    f" %(trace)s AS trace_id, fromUnixTimestamp64Micro(toInt64(%(since)s), 'UTC') AS {bounded.since})"
+                )
+                for trace, until in (("t", expiry(since, days)), (nasty, FOREVER)):
+                    found = client.query(asked, parameters={"project": nasty, "trace": trace, "since": since})
+                    assert found.result_rows == [(until,)]
+
+
+def test_a_partition_whose_rows_are_right_is_left_alone(client: Client, settings: Settings) -> None:
+    rules = Rules({"brief": RetentionDays(rows=400)}, frozenset())
+    seen: list[Change] = []
+    apply(client, settings, rules, Scope("brief", "new"), progress=seen.append)
+    assert {change.table for change in seen} == {TRACES, OBSERVATIONS, SCORES, RAW_EVENTS}
+    assert len({change.partition for change in seen}) == 1
+    expression = rules.expression(BOUNDED[1])
+    assert {change.partition for change in differing(client, BOUNDED[1], expression, Scope("brief"))} != {
+        change.partition for change in seen
+    }
+
+
+def test_the_history_of_costs_leaves_too(client: Client) -> None:
+    shown = client.command("SHOW CREATE TABLE cost_history_rows")
+    assert "TTL expires_at" in str(shown)
+    for bounded in BOUNDED:
+        if bounded.table in TABLES:
+            assert "TTL expires_at" in str(client.command(f"SHOW CREATE TABLE {bounded.table}"))
+
+
+def test_a_worker_writes_the_moment_into_every_row(stack: Stack) -> None:
+    registry = open_registry(stack.settings.registry)
+    registry.create_project("one", project_id=PROJECT)
+    registry.set_retention(PROJECT, RetentionDays(rows=7))
+    registry.pin(PROJECT, f"{1:032x}")
+    registry.close()
+    records = list(create_update_traffic(3 * 17))
+    stack.worker(settle_quiet=0.2)
+    produce(stack.settings, records)
+    wait_until_stored(stack, len(records))
+    wait_until_settled(stack)
+    for table, kind, days in (
+        (TRACES, "first_seen", 7),
+        (OBSERVATIONS, "first_seen", 7),
+        (RAW_EVENTS, "timestamp", 90),
+    ):
+        rows = stack.client.query(
+            f"SELECT DISTINCT trace_id, toUnixTimestamp64Micro({column}), toUnixTimestamp(expires_at) FROM {table}"
+        ).result_rows
+        assert len({row[0] for row in rows}) == 3
+        for trace, since, until in rows:
+            assert until == (FOREVER if trace == f"{1:032x}" else expiry(since, days))
