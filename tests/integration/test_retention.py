@@ -93,7 +93,7 @@ def test_rows_go_by_their_project_s_days_and_pinned_and_others_stay(
     until = client.query(
         "SELECT DISTINCT project_id, trace_id, toUnixTimestamp(expires_at) FROM raw_events"
     ).result_rows
-    assert dict(((project, trace), when) for project, trace, when in until) == {
+    assert {(project, trace): when for project, trace, when in until} == {
         ("brief", "dear"): FOREVER,
         ("brief", "new"): expiry(TODAY, 30),
         ("long", "old"): expiry(OLD, 60),
@@ -169,7 +169,7 @@ def test_a_worker_writes_the_moment_into_every_row(stack: Stack) -> None:
     produce(stack.settings, records)
     wait_until_stored(stack, len(records))
     wait_until_settled(stack)
-    for table, kind, days in (
+    for table, column, days in (
         (TRACES, "first_seen", 7),
         (OBSERVATIONS, "first_seen", 7),
         (RAW_EVENTS, "timestamp", 90),
