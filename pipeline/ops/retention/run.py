@@ -68,7 +68,7 @@ def run_pin(settings: Settings, project: str, trace: str, note: str, *, wait: fl
     """1 remember it, 2 save what is there, 3 let the workers know, 4 save what they wrote meanwhile."""
     with _registry(settings) as registry, _store(settings) as client:
         if not _known(client, project, trace):
-            raise SpanfoldError(
+            raise UnknownTraceError(
                 f"There is no trace {trace!r} in the project {project!r}.",
                 remedy="Check both ids; it may have expired.",
             )
