@@ -17,9 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clickhouse_connect.driver.binding import format_query_value
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pipeline.config import Settings
 from pipeline.errors import SettingError
+from pipeline.store.client import connect
+from pipeline.store.errors import StoreError, error_code
 
 OWNER, WRITER, READER, ANALYST = "spanfold_owner", "spanfold_writer", "spanfold_reader", "spanfold_analyst"
 # What analysts may ask: the views, and the storage tables below them, whose rows the policies choose.
@@ -84,24 +87,25 @@ def _roles(database: str, cluster: str) -> Iterator[str]:
 
 
 def _policies(database: str, cluster: str, users: Users) -> Iterator[str]:
-    """Everybody who may see all, once for each table; then each analyst's own project."""
-    if not users.analysts:
-        return
+    """Who is no analyst sees all, whether or not there are analysts yet; an analyst the rows of its project."""
     for table in WITH_PROJECT:
         yield (
-            f"CREATE ROW POLICY OR REPLACE spanfold_all{cluster} ON {database}.{table} USING 1"
-            f" TO ALL EXCEPT {', '.join(users.analysts)}"
+            f"CREATE ROW POLICY OR REPLACE spanfold_all{cluster} ON {database}.{table} USING 1 TO ALL EXCEPT {ANALYST}"
         )
         for user, project in users.analysts.items():
             yield (
                 f"CREATE ROW POLICY OR REPLACE spanfold_{user}{cluster} ON {database}.{table}"
-                f" USING project_id = {format_query_value(project)} AS RESTRICTIVE TO {user}"
+                f" USING {own_rows(project)} TO {user}"
             )
-            yield f"CREATE ROW POLICY OR REPLACE spanfold_{user}_rows{cluster} ON {database}.{table} USING 1 TO {user}"
+
+
+def own_rows(project: str) -> str:
+    """The condition on a row that an analyst of the project may see."""
+    return f"project_id = {format_query_value(project)}"
 
 
 def read_hashes(folder: Path, names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Salted hashes of the passwords in folder/NAME; a missing file is made, for its owner only. Raises SettingError."""
+    """Salted hashes of the passwords in folder/NAME; a missing file is made, for its owner. Raises SettingError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return {name: _hashed(_password(folder / name)) for name in names}
@@ -123,3 +127,19 @@ def _hashed(password: str) -> tuple[str, str]:
     """As ClickHouse checks it: SHA-256 over the password followed by the salt."""
     salt = secrets.token_hex(16).upper()
     return hashlib.sha256((password + salt).encode()).hexdigest().upper(), salt
+
+
+def run_statements(settings: Settings, made: Iterable[str]) -> None:
+    """Send them in order; each may be sent again. Raises StoreError, without the statement: it holds a hash."""
+    client = connect(settings, database="default")
+    try:
+        for statement in made:
+            client.command(statement)
+    except ClickHouseError as error:
+        code = error_code(error)
+        raise StoreError(
+            f"ClickHouse refuses a statement about users (code {code}).",
+            remedy="SPANFOLD_CLICKHOUSE_USER needs access management, see docs/security.md.",
+        ) from error
+    finally:
+        client.close()
