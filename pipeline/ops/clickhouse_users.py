@@ -28,7 +28,7 @@ OWNER, WRITER, READER, ANALYST = "spanfold_owner", "spanfold_writer", "spanfold_
 # What analysts may ask: the views, and the storage tables below them, whose rows the policies choose.
 VIEWS = (
     "traces", "observations", "scores", "trace_tree", "sessions", "users", "cost_by", "cost_by_tag", "cost_by_kind",
-    "cost_by_segment", "cost_history", "cache_savings", "metering", "pricing_coverage",
+    "cost_by_segment", "cost_history", "cache_savings", "metering", "pricing_coverage", "media",
 )  # fmt: skip
 WITH_PROJECT = ("traces_rows", "observations_rows", "scores_rows", "raw_events", "cost_history_rows")
 GRANTS: Mapping[str, tuple[str, ...]] = {
