@@ -7,6 +7,7 @@ cannot be decoded becomes a dead letter and its neighbours go on.
 """
 
 from collections.abc import Callable, Iterable
+from traceback import format_tb
 from typing import Any, NamedTuple
 
 import structlog
@@ -76,7 +77,9 @@ class Intake:
             except DecodeError as error:
                 dead.append(DeadLetter(record, error.reason, error.detail, "decode"))
             except Exception as error:  # a decoder's own mistake must not stop the partition for ever
-                log.exception("decoder_failed", topic=record.topic, partition=record.partition, offset=record.offset)
+                where = "".join(format_tb(error.__traceback__))  # without the message, which may quote the event
+                place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+                log.error("decoder_failed", error=type(error).__name__, where=where, **place)
                 dead.append(DeadLetter(record, Reason.DECODER_FAILED, repr(error), "decode"))
         return decoded, dead, found
 

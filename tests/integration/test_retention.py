@@ -105,7 +105,10 @@ def test_rows_go_by_their_project_s_days_and_pinned_and_others_stay(
         ("long", "dear"): expiry(OLD, 60),
         ("long", "new"): expiry(TODAY, 60),
     }
-    assert apply(client, settings, read_rules(registry), Scope()) == []
+    rules = read_rules(registry)
+    assert apply(client, settings, rules, Scope()) == []
+    many = Rules(rules.said, rules.pins | {("long", f"{number:032x}") for number in range(5_000)})
+    assert apply(client, settings, many, Scope()) == []
     for bounded in BOUNDED:
         if bounded.table in TABLES:
             assert "TTL expires_at" in str(client.command(f"SHOW CREATE TABLE {bounded.table}"))

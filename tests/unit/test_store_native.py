@@ -84,6 +84,6 @@ def test_rows_have_one_value_for_each_column(table: str, row: NamedTuple) -> Non
 def test_a_value_that_cannot_be_written_is_not_told_in_the_error() -> None:
     """Errors go to logs, and what people said to a model must not."""
     row = observation_row(input="a private sentence \ud800")
-    with pytest.raises(EncodeError, match="observations_rows.input") as caught:
+    with pytest.raises(EncodeError, match=r"observations_rows\.input") as caught:
         encode(TABLES[OBSERVATIONS], [row])
     assert "private" not in str(caught.value)

@@ -23,6 +23,8 @@ from pipeline.store.retention import BOUNDED, Bounded
 
 TAKEN_SECONDS = 10.0  # until every worker has the new rules and has flushed what it had: stream/retention.py
 
+_LONG_QUERY = {"max_query_size": 64 * 2**20}  # bytes; the pinned traces are named in it
+
 
 class Change(NamedTuple):
     """Rows of one partition whose moment is not what the rules say; `leaving`: those that have expired by the rules."""
@@ -91,6 +93,7 @@ def differing(client: Client, bounded: Bounded, expression: str, scope: Scope) -
         f"SELECT _partition_id AS partition, count(), countIf({expression} <= now('UTC')) FROM {bounded.table}"  # noqa: S608
         f" WHERE expires_at != {expression}{scope.condition(bounded)} GROUP BY partition ORDER BY partition",
         parameters=scope.parameters(),
+        settings=_LONG_QUERY,
     ).result_rows
     return [Change(bounded.table, str(partition), int(count), int(leaving)) for partition, count, leaving in rows]
 
@@ -103,7 +106,7 @@ def _update(
         f"ALTER TABLE {bounded.table}{cluster} UPDATE expires_at = {expression} IN PARTITION ID %(partition)s"
         f" WHERE expires_at != {expression}{scope.condition(bounded)}",
         parameters=scope.parameters() | {"partition": partition},
-        settings={"mutations_sync": 2, "allow_nondeterministic_mutations": 0},
+        settings=_LONG_QUERY | {"mutations_sync": 2},  # wait for all replicas
     )
 
 
