@@ -4,7 +4,8 @@ Rule: three roles, each a row of GRANTS: who migrates, what the roles of Spanfol
 is a reader with a row policy on every table that has a project: of all others' rows it sees none. Who reads but is no
 analyst gets a policy that lets it see all, since a table with policies shows nothing to those whom none names.
 Passwords are read from files, one a user, made at random where they are missing; the statements hold salted hashes.
-Running them again changes passwords and rights to what they say. Nothing is sent unless asked.
+Readers have no `readonly` in their profile: their grants write nothing, and it would refuse the settings that
+`spanfold sql` and drivers send. Running the statements again changes passwords and rights to what they say. Nothing is sent unless asked.
 Failure: SettingError for names that are no identifiers and files that cannot be read.
 """
 
@@ -40,7 +41,6 @@ GRANTS: Mapping[str, tuple[str, ...]] = {
     READER: ("SELECT ON {database}.*",),
     ANALYST: tuple(f"SELECT ON {{database}}.{name}" for name in (*VIEWS, *WITH_PROJECT)),
 }
-READ_ONLY = frozenset({READER, ANALYST})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
@@ -73,7 +73,7 @@ def statements(settings: Settings, users: Users, hashes: Mapping[str, tuple[str,
         digest, salt = hashes[user]
         made.append(
             f"CREATE USER OR REPLACE {user}{cluster} IDENTIFIED WITH sha256_hash BY '{digest}' SALT '{salt}'"
-            f" DEFAULT ROLE {role}" + (" SETTINGS readonly = 2" if role in READ_ONLY else "")
+            f" DEFAULT ROLE {role}"
         )
         made.append(f"GRANT{cluster} {role} TO {user}")
     return [*made, *_policies(settings.clickhouse_database, cluster, users)]
