@@ -5,7 +5,8 @@ is a reader with a row policy on every table that has a project: of all others' 
 analyst gets a policy that lets it see all, since a table with policies shows nothing to those whom none names.
 Passwords are read from files, one a user, made at random where they are missing; the statements hold salted hashes.
 Readers have no `readonly` in their profile: their grants write nothing, and it would refuse the settings that
-`spanfold sql` and drivers send. Running the statements again changes passwords and rights to what they say. Nothing is sent unless asked.
+`spanfold sql` and drivers send. Run again, the statements change passwords and rights to what they say. Nothing is sent
+unless asked.
 Failure: SettingError for names that are no identifiers and files that cannot be read.
 """
 
