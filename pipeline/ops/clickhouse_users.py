@@ -83,6 +83,8 @@ def statements(settings: Settings, users: Users, hashes: Mapping[str, tuple[str,
 def _roles(database: str, cluster: str) -> Iterator[str]:
     for role, grants in GRANTS.items():
         yield f"CREATE ROLE IF NOT EXISTS {role}{cluster}"
+        if cluster and role == OWNER:
+            yield f"GRANT{cluster} CLUSTER ON *.* TO {role}"  # what ON CLUSTER asks for, whatever the statement
         for grant in grants:
             yield f"GRANT{cluster} {grant.format(database=database)} TO {role}"
 
