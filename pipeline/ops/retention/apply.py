@@ -19,7 +19,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from pipeline.config import Settings
 from pipeline.ops.retention.rules import Rules
 from pipeline.store.errors import StoreError
-from pipeline.store.retention import BOUNDED, Bounded
+from pipeline.store.retention import BOUNDED, DAY_SECONDS, Bounded
 
 TAKEN_SECONDS = 10.0  # until every worker has the new rules and has flushed what it had: stream/retention.py
 
@@ -91,11 +91,16 @@ def differing(client: Client, bounded: Bounded, expression: str, scope: Scope) -
     """The partitions with rows that differ, the oldest first."""
     rows = client.query(
         f"SELECT _partition_id AS partition, count(), countIf({expression} <= now('UTC')) FROM {bounded.table}"  # noqa: S608
-        f" WHERE expires_at != {expression}{scope.condition(bounded)} GROUP BY partition ORDER BY partition",
+        f" WHERE {_differs(expression)}{scope.condition(bounded)} GROUP BY partition ORDER BY partition",
         parameters=scope.parameters(),
         settings=_LONG_QUERY,
     ).result_rows
     return [Change(bounded.table, str(partition), int(count), int(leaving)) for partition, count, leaving in rows]
+
+
+def _differs(expression: str) -> str:
+    """By a day or more: tables' own defaults count to the second, and are not worth rewriting for a midnight."""
+    return f"abs(toInt64(toUnixTimestamp(expires_at)) - toInt64(toUnixTimestamp({expression}))) >= {DAY_SECONDS}"
 
 
 def _update(
@@ -104,7 +109,7 @@ def _update(
     cluster = f" ON CLUSTER {settings.clickhouse_cluster}" if settings.clickhouse_cluster else ""
     client.command(
         f"ALTER TABLE {bounded.table}{cluster} UPDATE expires_at = {expression} IN PARTITION ID %(partition)s"
-        f" WHERE expires_at != {expression}{scope.condition(bounded)}",
+        f" WHERE {_differs(expression)}{scope.condition(bounded)}",
         parameters=scope.parameters() | {"partition": partition},
         settings=_LONG_QUERY | {"mutations_sync": 2},  # wait for all replicas
     )
