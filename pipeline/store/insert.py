@@ -214,7 +214,8 @@ def _tell(table: str, bad: Refused) -> None:
     say = log.error if known else log.critical
     say(
         "row_refused" if known else "row_refused_for_unknown_code",
-        table=table, code=bad.code, error=bad.message[:500],
+        # What ClickHouse says may quote the value: that is in the dead letter and not for a log. Ours does not.
+        table=table, code=bad.code, error=bad.message if bad.code is None else "",
         remedy="" if known else "Classify the code in pipeline/store/error_codes.py; its dead letters can be replayed.",
     )  # fmt: skip
 

@@ -26,9 +26,9 @@ from pipeline.events.decode import decode_record
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.store import lookups
 from pipeline.store.lookups import RawEvent
-from pipeline.stream.app import StopError
 from pipeline.stream.archived import record_of
 from pipeline.stream.deadletters import DeadLetter
+from pipeline.stream.exits import StopError
 from pipeline.stream.persist import ask_store
 
 log = structlog.get_logger(__name__)

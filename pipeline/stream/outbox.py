@@ -17,10 +17,12 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from pipeline.config import Settings
 from pipeline.evaluate.requests import EvaluationRequest, encode_request
 from pipeline.events import headers
+from pipeline.kafka_client import kafka_options
 from pipeline.store.insert import Refused
 from pipeline.store.tables import DEAD_LETTERS
 from pipeline.stream.dead_letter_row import IN_TABLE, row_of
 from pipeline.stream.deadletters import DeadLetter
+from pipeline.stream.moves import Move, Mover
 
 log = structlog.get_logger(__name__)
 
@@ -52,11 +54,12 @@ class Outbox:
         self._settings = settings
         self._store = store
         self._producer: Any = None
+        self.mover = Mover(settings)
 
     async def start(self) -> None:
         """Connect; raises aiokafka.errors.KafkaConnectionError where no broker answers."""
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
+            **kafka_options(self._settings),
             acks="all",
             enable_idempotence=True,
             compression_type="lz4",
@@ -67,6 +70,7 @@ class Outbox:
 
     async def stop(self) -> None:
         """Flush and disconnect."""
+        await self.mover.stop()
         if self._producer is not None:
             await self._producer.stop()
 
@@ -83,6 +87,10 @@ class Outbox:
         await self.send(
             self._settings.evaluations_topic, requests, lambda each: Message(each.key, encode_request(each))
         )
+
+    async def move(self, moves: Sequence[Move]) -> None:
+        """To other partitions, as they are."""
+        await self.mover.send(moves)
 
     async def send(self, topic: str, items: Iterable[T], message: Callable[[T], Message]) -> None:
         """Send all; those that fail are sent again until each is acknowledged."""

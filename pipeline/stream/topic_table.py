@@ -151,7 +151,7 @@ class TopicTables:
         """Ready for chunks."""
         self.assigned.set()
 
-    async def partitions_revoked(self, partitions: set[TopicPartition]) -> None:
+    async def partitions_revoked(self, partitions: set[TopicPartition], deadline: float) -> None:
         """Kafka revokes everything at once; what was not committed comes again to whoever is next."""
         for table in self._tables.values():
             table.drop()
@@ -175,5 +175,5 @@ async def keep_in_topic(letters: Sequence[DeadLetter]) -> None:
         log.critical(
             "dead_letter_not_in_table",
             topic=record.topic, partition=record.partition, offset=record.offset, reason=letter.reason.value,
-            detail=letter.detail, remedy="It stays in the topic until its retention; read it there and report this.",
+            remedy="It stays in the topic until its retention; read it there and report this.",
         )  # fmt: skip

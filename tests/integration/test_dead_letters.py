@@ -22,7 +22,7 @@ from pipeline.ops.lag import read_lag
 from pipeline.store.native import encode
 from pipeline.store.rows import RawEventRow
 from pipeline.store.tables import RAW_EVENTS, TABLES
-from pipeline.stream.app import EXIT_STOPPED
+from pipeline.stream.exits import EXIT_STOPPED
 from tests.fixtures.captures import PROJECT, Outgoing, produce
 from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.store import NOW, raw_event_row
