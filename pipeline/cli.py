@@ -18,6 +18,8 @@ import typer
 from pipeline import __version__
 from pipeline.errors import SettingError, SpanfoldError
 from pipeline.ops.cost_commands import register as register_cost_commands
+from pipeline.ops.retention.commands import register as register_retention_commands
+from pipeline.ops.user_commands import register as register_user_commands
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -320,6 +322,8 @@ def bench(
 
 
 register_cost_commands(app)
+register_retention_commands(app)
+register_user_commands(app)
 
 
 def _as_role(data: Path | None) -> "Settings":

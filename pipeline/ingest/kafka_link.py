@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from pipeline.config import Settings
+from pipeline.kafka_client import kafka_options
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class KafkaLink:
     async def _connect(self) -> AIOKafkaProducer:
         while True:
             producer = AIOKafkaProducer(
-                bootstrap_servers=self._settings.kafka_bootstrap,
+                **kafka_options(self._settings),
                 client_id="spanfold-ingest",
                 acks="all",
                 enable_idempotence=True,

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import faust
+import faust.auth
 from yarl import URL
 
 from pipeline.config import Settings
+from pipeline.kafka_client import security_options
 from pipeline.stream.chunk import Chunk
 from pipeline.stream.exits import die
 from pipeline.stream.intake import to_record
@@ -35,6 +37,7 @@ def create_app(settings: Settings, group: str, topics: Sequence[str], owner: Chu
     app = faust.App(
         f"{settings.topic_prefix}-{group}",
         broker=str(url),
+        broker_credentials=faust_credentials(settings),
         value_serializer="raw",
         key_serializer="raw",
         topic_disable_leader=True,
@@ -76,6 +79,22 @@ def create_app(settings: Settings, group: str, topics: Sequence[str], owner: Chu
     for topic in topics:  # an agent for each: one that waits for its store holds up no other topic
         app.agent(app.topic(topic, value_serializer="raw", key_serializer="raw"), name=topic)(chunks)
     return app
+
+
+def faust_credentials(settings: Settings) -> Any:
+    """What kafka_client.py says, as Faust wants it; None for plain text."""
+    options = security_options(settings)
+    context = options.get("ssl_context")
+    if "sasl_oauth_token_provider" in options:
+        return faust.auth.OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
+    if "sasl_mechanism" in options:
+        return faust.auth.SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return faust.auth.SSLCredentials(context) if context is not None else None
 
 
 def consumer_of(app: Any) -> ChunkConsumer:

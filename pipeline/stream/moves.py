@@ -25,6 +25,7 @@ from pipeline.events import headers
 from pipeline.events.decode import header
 from pipeline.events.model import Event, Record
 from pipeline.events.partition import partition_of
+from pipeline.kafka_client import kafka_options
 from pipeline.stream.partition import Partition
 
 log = structlog.get_logger(__name__)
@@ -120,7 +121,7 @@ class Mover:
         async with self._connecting:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._settings.kafka_bootstrap,
+                    **kafka_options(self._settings),
                     client_id="spanfold-mover",
                     acks="all",
                     compression_type="lz4",

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline.config import Settings
 from pipeline.evaluate.requests import EvaluationRequest, encode_request
+from pipeline.kafka_client import kafka_options
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.moves import Move, Mover
 
@@ -40,7 +41,7 @@ class Outbox:
     async def start(self) -> None:
         """Connect; raises aiokafka.errors.KafkaConnectionError where no broker answers."""
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
+            **kafka_options(self._settings),
             acks="all",
             enable_idempotence=True,
             compression_type="lz4",

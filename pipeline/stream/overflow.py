@@ -22,6 +22,7 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 
 from pipeline.config import Settings
 from pipeline.events.partition import partition_of
+from pipeline.kafka_client import kafka_options
 from pipeline.stream.intake import to_record
 from pipeline.stream.load import Allowance, Load
 from pipeline.stream.moves import Move, Mover
@@ -49,7 +50,7 @@ class Overflow:
         """Until cancelled."""
         while True:
             consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._settings.kafka_bootstrap,
+                **kafka_options(self._settings),
                 group_id=self._settings.overflow_group,
                 client_id="spanfold-overflow",
                 enable_auto_commit=False,

@@ -33,6 +33,7 @@ from pipeline.stream.partition import Limits
 from pipeline.stream.pipeline import Pace, Pipeline
 from pipeline.stream.prepare import Preparation
 from pipeline.stream.pricebook import PriceShelf
+from pipeline.stream.retention import RetentionBook
 from pipeline.stream.rulebook import RuleBook
 from pipeline.stream.stages import Stages, stages_from_environment
 from pipeline.stream.topic_table import Copy, TopicTables, keep_in_topic
@@ -47,6 +48,7 @@ class FoldWorker:
     outbox: Outbox
     rules: RuleBook
     prices: PriceShelf
+    retention: RetentionBook
     stages: Stages
     overflow: Overflow
 
@@ -71,8 +73,9 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
     archive = Archive(client, prices, outbox.mover.partitions, settings.trace_bytes)
     flush = Flush(store, outbox, commit, archive.events_of)
     waits = Waits(settings.first, settings.hold, settings.rest)
-    collector = Collector(prices, rules, waits, stages)
-    intake = Intake(settings.max_event_bytes, stages)
+    retention = RetentionBook(registry)
+    collector = Collector(prices, rules, waits, stages, retention)
+    intake = Intake(settings.max_event_bytes, stages, retention)
     limits = Limits(
         quiet=settings.settle_quiet,
         idle=settings.settle_idle,
@@ -100,7 +103,7 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         outbox.mover,
         lambda: load_of(pipeline, lambda tp: consumer_of(app).ends(tp), settings.flush_events // 2),
     )
-    return FoldWorker(app, pipeline, outbox, rules, prices, stages, overflow)
+    return FoldWorker(app, pipeline, outbox, rules, prices, retention, stages, overflow)
 
 
 @dataclass(frozen=True, slots=True)

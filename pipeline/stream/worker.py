@@ -17,6 +17,7 @@ import structlog
 import uvloop
 
 from pipeline.config import Settings
+from pipeline.kafka_client import check_access
 from pipeline.metrics import Metrics, Role
 from pipeline.registry import Registry, open_registry
 from pipeline.stream.exits import die
@@ -46,17 +47,20 @@ def run_evaluator(settings: Settings) -> None:
 
 
 async def _fold(settings: Settings, registry: Registry) -> None:
+    await check_access(settings)
     metrics = Metrics(Role.WORKER, settings.instance_id)
     worker = build_fold_worker(settings, registry)
     pipeline = worker.pipeline
     await worker.outbox.start()
     await worker.rules.refresh()
     await worker.prices.refresh()
+    await worker.retention.refresh()
     background = {
         "flush_failed": pipeline.run(),
         "rules_failed": worker.rules.run(),
         "prices_failed": worker.prices.run(),
         "overflow_failed": worker.overflow.run(),
+        "retention_failed": worker.retention.run(),
     }
     with open_status(settings, metrics, pipeline.assigned):
         await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
@@ -64,6 +68,7 @@ async def _fold(settings: Settings, registry: Registry) -> None:
 
 
 async def _evaluate(settings: Settings) -> None:
+    await check_access(settings)
     metrics = Metrics(Role.EVALUATOR, settings.instance_id)
     worker = build_evaluation_worker(settings)
     await worker.outbox.start()
