@@ -1,7 +1,7 @@
 """A chunk: the records of one partition that one poll gave, and what became of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from pipeline.events.model import Record
@@ -21,6 +21,12 @@ class Chunk:
         """Bytes of the records' values."""
         return sum(len(record.value or b"") for record in self.records)
 
+    def since(self, offset: int | None) -> "Chunk":
+        """Without the records below an offset, which were delivered before; None: there are none."""
+        if offset is None or self.records[0].offset >= offset:
+            return self
+        return replace(self, records=[record for record in self.records if record.offset >= offset])
+
     def span(self) -> "Span":
         """What is left of it once its records were decoded."""
         return Span(self.tp, self.records[0].offset, self.records[-1].offset, len(self.records), self.ack)
@@ -32,7 +38,7 @@ class Span(NamedTuple):
     tp: TopicPartition
     first: int
     last: int
-    records: int
+    records: int  # 0: all of them belong to other chunks
     ack: Callable[[], object]
 
 

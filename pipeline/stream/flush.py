@@ -117,4 +117,5 @@ def _ranges(durable: Durable) -> list[OffsetRangeRow]:
             stored_at=now,
         )
         for chunk, count in durable
+        if chunk.records
     ]

@@ -90,6 +90,13 @@ class Pipeline:
         await partition.ready.wait()
         await self._room.wait()
         await partition.until_calm()
+        if partition.revoked:
+            chunk.ack()
+            return
+        again, chunk = chunk, chunk.since(partition.taken)
+        if not chunk.records:  # a fetch that outlasted a rebalance: all of it was taken in by this owner
+            self.batch.add(partition, again.span()._replace(records=0), ChunkCount())
+            return
         partition.taken = chunk.records[-1].offset + 1
         if self._aside is not None and (moves := await self._aside(chunk)):
             self._put_aside(partition, chunk, moves)

@@ -150,8 +150,12 @@ class ChunkConsumer(driver.Consumer):
             log.warning("membership_lost", instance_id=self._membership.instance_id)
 
     async def on_partitions_assigned(self, assigned: Iterable[Any], generation_id: int = 0) -> None:
-        """The listener's part first: Faust's part lets the chunks flow, and they need their partitions."""
+        """The listener's part first: Faust's part lets the chunks flow, and they need their partitions.
+
+        Until then nothing flows, not even in a worker that has just started: Faust's streams would skip it.
+        """
         self._is_member = True
+        self.stop_flow()
         await self._listener.partitions_assigned({TopicPartition(tp.topic, tp.partition) for tp in assigned})
         await super().on_partitions_assigned(assigned, generation_id)
 
