@@ -10,9 +10,10 @@ How it fails: while ClickHouse does not answer, reading waits and tries again fo
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import structlog
 from clickhouse_connect.driver.client import Client
@@ -27,6 +28,7 @@ from pipeline.fold.build import rest
 from pipeline.fold.layers import Layer
 from pipeline.fold.shed import bring_back, shed
 from pipeline.fold.state import TraceState
+from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.store import lookups
 from pipeline.store.lookups import RawEvent, StoredTrace, TraceKey
 from pipeline.store.rows import EPOCH_STEP
@@ -36,6 +38,8 @@ from pipeline.stream.partition import Partition
 from pipeline.stream.persist import ask_store
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 NO_LIMIT = 2**62
 KEYS_PER_QUERY = 500
@@ -55,22 +59,28 @@ class Archive:
     """Opens partitions and reads traces back into them. Both raise persist.Cancelled once the partition is revoked."""
 
     def __init__(
-        self, client: Client, prices: Callable[[], Pricer], partitions: Callable[[str], int], trace_bytes: int
+        self,
+        client: Client,
+        prices: Callable[[], Pricer],
+        partitions: Callable[[str], int],
+        trace_bytes: int,
+        metrics: Metrics = UNSEEN,
     ) -> None:
         """`partitions` tells how many a topic has, 0 where it does not know; see fold/shed.py for `trace_bytes`."""
         self._client, self._prices, self._partitions, self._trace_bytes = client, prices, partitions, trace_bytes
+        self._metrics = metrics
 
     async def open(self, partition: Partition) -> None:
         """1 fill the filter of known traces, then the partition is ready; 2 put those that are open to sleep in it."""
         client, (topic, number) = self._client, partition.tp
         known = partial(lookups.known_trace_hashes, client, topic, number, self._partitions(topic))
-        hashes = await ask_store(known, partition.is_revoked)  # 1
+        hashes = await self._ask(known, partition)  # 1
         partition.known.replace(hashes)
         partition.ready.set()
         after, found = ("", ""), 0  # 2
         while True:
             page = partial(lookups.open_traces, client, topic, number, OPEN_PER_QUERY, after)
-            traces = await ask_store(page, partition.is_revoked)
+            traces = await self._ask(page, partition)
             for project_id, trace_id, ended in traces:
                 key = record_key(project_id, trace_id)
                 if key not in partition.traces:
@@ -85,9 +95,10 @@ class Archive:
         """Fold the archived events of these (project, trace) into the partition. Traces in memory are left alone."""
         for at in range(0, len(names), KEYS_PER_QUERY):
             question = partial(self._restored, partition.tp, names[at : at + KEYS_PER_QUERY], self._prices())
-            for each in await ask_store(question, partition.is_revoked):
+            for each in await self._read(question, partition):
                 if each.key not in partition.traces:
                     _admit(partition, each)
+                    self._metrics.add(Metric.READ_BACKS, 1, "trace")
 
     async def bring_back(self, partition: Partition, key: bytes, ids: Sequence[str]) -> None:
         """The content of some observations of a giant trace, which was let go."""
@@ -95,11 +106,12 @@ class Archive:
         if state is None:
             return
         question = partial(self._contents, state, key, ids)
-        contents = await ask_store(question, partition.is_revoked)
+        contents = await self._read(question, partition)
         while not all(layers for layers, _ in contents.values()):
             log.warning("archive_is_behind", trace=state.trace_id, retry_in=BEHIND)  # a replica that lags
             await asyncio.sleep(BEHIND)
-            contents = await ask_store(question, partition.is_revoked)
+            contents = await self._read(question, partition)
+        self._metrics.add(Metric.READ_BACKS, len(ids), "observation")
         if partition.traces.get(key) is state:
             for id_, (layers, size) in contents.items():
                 partition.size += bring_back(state, id_, layers, size)
@@ -107,7 +119,18 @@ class Archive:
 
     async def events_of(self, names: Sequence[TraceKey]) -> list[RawEvent]:
         """The archived events of these traces, however long it takes."""
-        return await ask_store(lambda: list(lookups.read_back(self._client, names)), lambda: False)
+        return await ask_store(lambda: list(lookups.read_back(self._client, names)), lambda: False, self._metrics)
+
+    async def _read(self, question: Callable[[], T], partition: Partition) -> T:
+        """Ask for what comes back into memory; the time is counted."""
+        began = time.perf_counter()
+        try:
+            return await self._ask(question, partition)
+        finally:
+            self._metrics.add(Metric.READ_BACK_SECONDS, time.perf_counter() - began)
+
+    async def _ask(self, question: Callable[[], T], partition: Partition) -> T:
+        return await ask_store(question, partition.is_revoked, self._metrics)
 
     def _restored(self, tp: TopicPartition, names: Sequence[TraceKey], price: Pricer) -> list[Restored]:
         """Fold the traces; one that grows beyond the limit lets go of what was said of its first observations."""

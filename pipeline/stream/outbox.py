@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline.config import Settings
 from pipeline.evaluate.requests import EvaluationRequest, encode_request
+from pipeline.metrics import UNSEEN, Metric, Metrics, Role
 from pipeline.stream.deadletters import DeadLetter
 
 log = structlog.get_logger(__name__)
@@ -31,8 +32,8 @@ class Message(NamedTuple):
 class Outbox:
     """An idempotent producer (acks=all) whose sends return once everything is acknowledged."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, metrics: Metrics = UNSEEN) -> None:
+        self._settings, self._metrics = settings, metrics
         self._producer: Any = None
 
     async def start(self) -> None:
@@ -56,12 +57,16 @@ class Outbox:
         """To the dead-letter topic, original bytes and all."""
         topic = self._settings.dead_letters_topic
         await self.send(topic, letters, lambda each: Message(each.record.key, each.record.value, each.headers()))
+        for letter in letters:
+            self._metrics.add(Metric.DEAD_LETTERS, 1, letter.reason)
 
     async def evaluations(self, requests: Sequence[EvaluationRequest]) -> None:
         """To the evaluations topic."""
         await self.send(
             self._settings.evaluations_topic, requests, lambda each: Message(each.key, encode_request(each))
         )
+        if self._metrics.role is not Role.EVALUATOR:
+            self._metrics.add(Metric.REQUESTED, len(requests))
 
     async def send(self, topic: str, items: Iterable[T], message: Callable[[T], Message]) -> None:
         """Send all; those that fail are sent again until each is acknowledged."""
@@ -74,6 +79,7 @@ class Outbox:
                     raise error
             waiting = [each for each, _ in failed]
             if failed:
+                self._metrics.add(Metric.SEND_RETRIES, len(failed))
                 log.warning("send_failed", topic=topic, messages=len(failed), error=repr(failed[0][1]))
                 await asyncio.sleep(RETRY_AFTER)
 

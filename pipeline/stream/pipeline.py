@@ -6,6 +6,7 @@ committed, the rest is dropped uncommitted and comes again to the next owner.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,16 +14,19 @@ from typing import Any
 
 import structlog
 
+from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.stream.archive import Archive
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk
 from pipeline.stream.collect import Collected, Collector
+from pipeline.stream.counted import count_freshness
 from pipeline.stream.flush import Durable, Flush
 from pipeline.stream.intake import Decoded, Intake, split
 from pipeline.stream.lane import ColdLane
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Clock, Limits, Partition, monotonic
 from pipeline.stream.persist import Cancelled
+from pipeline.stream.pressure import Pressure
 from pipeline.stream.stages import Stages
 
 log = structlog.get_logger(__name__)
@@ -55,14 +59,17 @@ class Pipeline:
         stages: Stages,
         clock: Clock = monotonic,
         prepare: Prepare | None = None,
+        metrics: Metrics = UNSEEN,
     ) -> None:
-        self._prepare = prepare
+        self._prepare, self._metrics = prepare, metrics
+        self.pressure = Pressure(metrics)
         self._archive, self._intake, self._collector, self._flush = archive, intake, collector, flush
         self._limits, self._pace, self._stages, self._clock = limits, pace, stages, clock
         self.partitions: dict[TopicPartition, Partition] = {}
         self.batch = Batch()
         self._lanes: dict[Partition, ColdLane] = {}
         self._writing: asyncio.Task[None] | None = None
+        self.writing_since: float | None = None  # time.monotonic(), of the flush under way
         self._background: set[asyncio.Task[None]] = set()
         self._failed = asyncio.get_running_loop().create_future()
         self._full = asyncio.Event()
@@ -76,20 +83,24 @@ class Pipeline:
         if partition is None:
             chunk.ack()  # not ours any more
             return
-        await partition.ready.wait()
-        await self._room.wait()
+        await self.pressure.wait("partition", partition.ready)
+        await self.pressure.wait("store", self._room)
         taken = self._intake.decode(chunk)
+        count_freshness(self._metrics, "decoded", (taken.chunk,))
         if self._prepare is not None:
             await self._prepare(taken.decoded)
         lane = self._lanes.get(partition)
         if lane is not None:
-            await lane.room()
+            await self.pressure.wait("read_back", lane.has_room)
         if partition.revoked or lane is None:
             chunk.ack()  # the next owner gets these records again
             return
         batch = self.batch
         batch.dead += taken.dead
-        batch.bytes += sum(len(record.value or b"") for record in chunk.records)
+        size = sum(len(record.value or b"") for record in chunk.records)
+        batch.bytes += size
+        self._metrics.add(Metric.RECORDS, len(chunk.records))
+        self._metrics.add(Metric.BYTES, size)
         fresh, cold = split(partition, taken.decoded)
         self._intake.fold(batch, partition, fresh, taken.became)
         if cold:
@@ -125,13 +136,14 @@ class Pipeline:
             return
         writing = self._writing = asyncio.create_task(self._flush.write(batch, collected, self._done))
         writing.add_done_callback(self._written)
+        self.writing_since = time.monotonic()
         await asyncio.wait([writing])
         if writing.cancelled():
             return  # its partitions were revoked
         writing.result()
         self._stages.flushed()
         for partition in self._ready():
-            partition.evict()
+            self._metrics.add(Metric.EVICTED, partition.evict())
 
     def _done(self) -> Durable:
         """Chunks all of whose rows are durable."""
@@ -139,12 +151,13 @@ class Pipeline:
         return [entry for part in parts for entry in part.chunks]
 
     def _written(self, _: object) -> None:
-        self._writing = None
+        self._writing = self.writing_since = None
 
     def _call_back(self, partitions: Sequence[Partition], collected: Collected) -> None:
         """Have that read back which must be written and is not in memory."""
         for partition in partitions:
             if names := partition.asleep():
+                self._metrics.add(Metric.WOKEN, len(names))
                 self._lanes[partition].call(names)
         for partition, key, ids in collected.wanted:
             self._lanes[partition].want(key, ids)
@@ -158,6 +171,7 @@ class Pipeline:
 
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:
         """Open each new partition in the background; its chunks wait for it."""
+        self._metrics.add(Metric.REBALANCES, 1, "assigned")
         share = max(len(partitions), 1)
         limits = self._limits._replace(
             traces=max(self._limits.traces // share, 1),
@@ -200,6 +214,8 @@ class Pipeline:
 
         Kafka revokes everything at once (eager protocol), so what is stopped belongs to nobody here any more.
         """
+        self._metrics.add(Metric.REBALANCES, 1, "revoked")
+        self.assigned.clear()
         try:
             async with asyncio.timeout(self._pace.revoke_deadline):
                 await self.flush(everything=True)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.config import Settings
+from pipeline.metrics import Metric, Metrics
 from pipeline.registry import Registry
 from pipeline.store.client import connect
+from pipeline.store.errors import blame
 from pipeline.store.insert import Inserter
 from pipeline.stream.app import consumer_of, create_app
 from pipeline.stream.archive import Archive
@@ -40,25 +42,27 @@ class FoldWorker:
     stages: Stages
 
 
-def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
+def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics) -> FoldWorker:
     """Wire a worker, on a running event loop. Blocks until ClickHouse answers; raises StoreError when it does not."""
     client = connect(settings)
-    store = Inserter(client)
-    outbox = Outbox(settings)
+    store = Inserter(client, on_retry=lambda _, error, __: metrics.add(Metric.STORE_RETRIES, 1, blame(error)))
+    outbox = Outbox(settings, metrics)
     rules = RuleBook(registry)
-    stages = stages_from_environment()
+    stages = stages_from_environment(metrics)
 
     async def commit(chunks: Sequence[Span]) -> None:
         consumer = consumer_of(app)
         for chunk in chunks:
             consumer.finish(chunk.tp, chunk.last)
-        await consumer.commit_finished()
+        done = await consumer.commit_finished()
+        metrics.add(Metric.COMMITS, 1, "done" if done else "refused")
         for chunk in chunks:
             chunk.ack()
 
     prices = PriceShelf(registry)
-    archive = Archive(client, prices, lambda topic: consumer_of(app).partition_count(topic), settings.trace_bytes)
-    flush = Flush(store, outbox, commit, archive.events_of)
+    counted = lambda topic: consumer_of(app).partition_count(topic)
+    archive = Archive(client, prices, counted, settings.trace_bytes, metrics)
+    flush = Flush(store, outbox, commit, archive.events_of, metrics)
     waits = Waits(settings.first, settings.hold, settings.rest)
     collector = Collector(prices, rules, waits, stages)
     intake = Intake(settings.max_event_bytes, stages)
@@ -78,7 +82,9 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         pending_bytes=settings.pending_bytes,
         revoke_deadline=settings.session_timeout * 0.8,
     )
-    pipeline = Pipeline(archive, intake, collector, flush, limits, pace, stages, prepare=Preparation(prices.counter))
+    pipeline = Pipeline(
+        archive, intake, collector, flush, limits, pace, stages, prepare=Preparation(prices.counter), metrics=metrics
+    )
     app = create_app(settings, "fold", settings.events_topic, pipeline)
     return FoldWorker(app, pipeline, outbox, rules, prices, stages)
 
@@ -92,10 +98,10 @@ class EvaluationWorker:
     outbox: Outbox
 
 
-def build_evaluation_worker(settings: Settings) -> EvaluationWorker:
+def build_evaluation_worker(settings: Settings, metrics: Metrics) -> EvaluationWorker:
     """Wire an evaluator, on a running event loop: requests ─► subjects from the views ─► scores ─► topic events."""
-    outbox = Outbox(settings)
-    evaluation = Evaluation(settings, connect(settings), outbox)
+    outbox = Outbox(settings, metrics)
+    evaluation = Evaluation(settings, connect(settings), outbox, metrics)
     app = create_app(settings, "evaluate", settings.evaluations_topic, evaluation)
     evaluation.commit_through(app)
     return EvaluationWorker(app, evaluation, outbox)

@@ -9,13 +9,16 @@ How it fails: a commit that Kafka refuses stays committable and is tried again w
 committed is delivered again, which changes nothing (I1).
 """
 
+import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Protocol
 
 from faust.transport.drivers import aiokafka as driver
 from faust.types import ConsumerMessage
 
+from pipeline.events.model import Micros
 from pipeline.stream.offsets import PrefixTracker, TopicPartition
+from pipeline.stream.progress import Lag, Progress
 
 
 class RebalanceListener(Protocol):
@@ -35,6 +38,7 @@ class ChunkConsumer(driver.Consumer):
         super().__init__(transport, *args, **kwargs)
         self._listener = transport.listener
         self._trackers: dict[TopicPartition, PrefixTracker] = {}
+        self._progress = Progress()
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, ConsumerMessage]]:
         """Yield (partition, message) per partition with records; the message's value is the list of records."""
@@ -47,9 +51,10 @@ class ChunkConsumer(driver.Consumer):
                 return  # a rebalance began: what was not delivered is fetched again by whoever owns it next
             if active is not None and tp not in active:
                 continue
-            last = chunk[-1]
+            first, last = chunk[0], chunk[-1]
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             self._tracker(tp).deliver(last.offset)
+            self._progress.delivered(_place(tp), first.offset, last.offset, Micros(first.timestamp * 1000))
             yield tp, self._message(tp, chunk, generation)
 
     def finish(self, tp: TopicPartition, last: int) -> None:
@@ -65,7 +70,7 @@ class ChunkConsumer(driver.Consumer):
 
     async def commit_finished(self) -> bool:
         """Commit every finished prefix; False where Kafka did not take it (it is offered again by the next call)."""
-        owned = {TopicPartition(tp.topic, tp.partition) for tp in self.assignment()}
+        owned = {_place(tp) for tp in self.assignment()}
         offsets = {tp: tracker.committable for tp, tracker in self._trackers.items() if tracker.committable is not None}
         offsets = {tp: offset for tp, offset in offsets.items() if tp in owned}
         if not offsets:
@@ -76,19 +81,38 @@ class ChunkConsumer(driver.Consumer):
         for tp, offset in offsets.items():
             if tp in self._trackers and offset is not None:
                 self._trackers[tp].committed(offset)
+                self._progress.committed(tp, offset)
         return True
+
+    async def lag(self) -> dict[TopicPartition, Lag]:
+        """How far this process is behind, for each of its partitions of which that is known. Asks the broker.
+
+        Raises KafkaError where the broker does not answer.
+        """
+        owned = list(self.assignment())
+        ends = await self.highwaters(*owned) if owned else {}
+        now = Micros(time.time_ns() // 1000)
+        lags: dict[TopicPartition, Lag] = {}
+        for tp, end in ends.items():
+            place = _place(tp)
+            if (committed := self._committed_offset[tp]) is not None:  # where Faust began to read
+                self._progress.began(place, committed)
+            if (lag := self._progress.lag(place, end, now)) is not None:
+                lags[place] = lag
+        return lags
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         """1 the listener finishes and commits, 2 forget the trackers, 3 Faust's own part."""
-        gone = {TopicPartition(tp.topic, tp.partition) for tp in revoked}
+        gone = {_place(tp) for tp in revoked}
         await self._listener.partitions_revoked(gone)
         for tp in gone:
             self._trackers.pop(tp, None)
+            self._progress.revoked(tp)
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: Iterable[Any], generation_id: int = 0) -> None:
         """The listener's part first: Faust's part lets the chunks flow, and they need their partitions."""
-        await self._listener.partitions_assigned({TopicPartition(tp.topic, tp.partition) for tp in assigned})
+        await self._listener.partitions_assigned({_place(tp) for tp in assigned})
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def _add_gap(self, *_: Any) -> None:
@@ -112,11 +136,15 @@ class ChunkConsumer(driver.Consumer):
         )  # fmt: skip
 
     def _tracker(self, tp: Any) -> PrefixTracker:
-        key = TopicPartition(tp.topic, tp.partition)
+        key = _place(tp)
         tracker = self._trackers.get(key)
         if tracker is None:
             tracker = self._trackers[key] = PrefixTracker()
         return tracker
+
+
+def _place(tp: Any) -> TopicPartition:
+    return TopicPartition(tp.topic, tp.partition)
 
 
 class ChunkTransport(driver.Transport):

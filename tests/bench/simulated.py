@@ -237,7 +237,7 @@ def simulated(
     """
     loop = asyncio.new_event_loop()
 
-    async def ask(question: Callable[[], Any], _: object) -> Any:
+    async def ask(question: Callable[[], Any], *_: object) -> Any:
         began = time.thread_time()
         answer = question()
         worker.read_back_seconds += time.thread_time() - began

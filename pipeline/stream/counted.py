@@ -1,0 +1,74 @@
+"""What a flush counts: once for each flush, however many events it has.
+
+Rows are counted after the store has acknowledged them, events when their chunk is about to be committed; so each figure
+is of what is durable, and a crash may make it count twice what came twice.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Literal, NamedTuple
+
+from pipeline.metrics import Metric, Metrics
+from pipeline.store.insert import Refused
+from pipeline.store.rows import ObservationRow
+from pipeline.stream.chunk import ChunkCount, Span
+
+CALLS = frozenset({"GENERATION", "EMBEDDING"})
+_MICRO = 1e6
+_call = attrgetter("type", "cost_source", "usage_source")
+
+Step = Literal["archive", "rows", "send", "ranges", "commit"]
+Stage = Literal["decoded", "stored", "committed"]
+
+
+class Laps:
+    """A stopwatch for the steps of one flush."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._began = self._last = time.perf_counter()
+
+    def lap(self, step: Step) -> None:
+        """What passed since the last lap was this step."""
+        now = time.perf_counter()
+        self._metrics.add(Metric.STEP_SECONDS, now - self._last, step)
+        self._last = now
+
+    def end(self, events: int) -> None:
+        """The flush is over; so many events had come."""
+        self._metrics.observe(Metric.FLUSH_SECONDS, time.perf_counter() - self._began)
+        self._metrics.observe(Metric.FLUSH_EVENTS, events)
+
+
+def count_rows(metrics: Metrics, table: str, rows: Sequence[NamedTuple], refused: Sequence[Refused]) -> None:
+    """Rows of a table that are stored, and those that are not for good."""
+    metrics.add(Metric.ROWS, len(rows) - len(refused), table)
+    metrics.add(Metric.REFUSED, len(refused), table)
+
+
+def count_calls(metrics: Metrics, rows: Iterable[ObservationRow]) -> None:
+    """Calls of models that have ended, by where their cost and their usage come from."""
+    ended = (row for row in rows if row.end_time is not None)
+    for (type_, cost, usage), count in Counter(map(_call, ended)).items():
+        if type_ in CALLS:
+            metrics.add(Metric.CALLS, count, cost, usage)
+
+
+def count_freshness(metrics: Metrics, stage: Stage, chunks: Iterable[Span]) -> None:
+    """How long after the broker's append this stage was reached; a chunk counts as its oldest record."""
+    now = time.time_ns() // 1000
+    for chunk in chunks:
+        if chunk.appended:
+            age = max(0, now - chunk.appended) / _MICRO
+            metrics.observe(Metric.FRESHNESS, age, stage, count=chunk.records)
+
+
+def count_events(metrics: Metrics, counts: Iterable[ChunkCount]) -> None:
+    """What became of the events of chunks."""
+    new = duplicate = rejected = 0
+    for count in counts:
+        new, duplicate, rejected = new + count.new, duplicate + count.duplicate, rejected + count.rejected
+    for outcome, number in (("new", new), ("duplicate", duplicate), ("rejected", rejected)):
+        metrics.add(Metric.EVENTS, number, outcome)
