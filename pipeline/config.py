@@ -121,6 +121,10 @@ class Settings(BaseSettings):
         description="Port on which they do, and answer /health/live and /ready; 0: a free one, -1: none.",
     )
 
+    stuck_after: float = Field(
+        15.0, gt=0, description="Seconds without a turn of its event loop after which a process counts as stuck."
+    )
+
     # Evaluation
     first_rule_sampling: float = Field(
         0.1, ge=0, le=1, description="Share of traces that a new project's rule `has_output` looks at; 0 makes no rule."

@@ -52,7 +52,7 @@ class Metric(StrEnum):
     )
     LAG_SECONDS = (
         "spanfold_lag_seconds",
-        gauge("seconds", STREAM, "Age of a partition's oldest record that is not committed; 0 without one.", "partition"),
+        gauge("seconds", STREAM, "Age of a partition's oldest record that is not committed, 0 without.", "partition"),
     )
     COMMITS = (
         "spanfold_commits_total",
@@ -68,7 +68,7 @@ class Metric(StrEnum):
     )
     READ_RETRIES = (
         "spanfold_store_read_retries_total",
-        counter("questions", STREAM, "Questions to the store that failed and were asked again."),
+        counter("questions", STREAM, "Questions to the store (also that of media) that failed and were asked again."),
     )
     STORE_SILENCE = (
         "spanfold_store_silence_seconds",
@@ -97,7 +97,10 @@ class Metric(StrEnum):
         ),
     )
     FLUSH_SECONDS = "spanfold_flush_seconds", histogram("seconds", SHORT, _WORKER, "Time of a whole flush.")
-    FLUSH_EVENTS = "spanfold_flush_events", histogram("events", SIZES, _WORKER, "Events that came since the last flush.")
+    FLUSH_EVENTS = (
+        "spanfold_flush_events",
+        histogram("events", SIZES, _WORKER, "Events that a flush has taken along."),
+    )
     STEP_SECONDS = (
         "spanfold_flush_step_seconds_total",
         counter(
@@ -122,8 +125,8 @@ class Metric(StrEnum):
             "seconds",
             _WORKER,
             "Time in which intake waited and fetching paused: for the store, for what is read back, "
-            "or for a partition to open.",
-            waiting_for=("store", "read_back", "partition"),
+            "for media to be kept, or for a partition to open.",
+            waiting_for=("store", "read_back", "media", "partition"),
         ),
     )
     ROWS = "spanfold_rows_total", counter("rows", _WORKER, "Rows that the store has acknowledged.", table=_TABLES)
@@ -168,7 +171,7 @@ class Metric(StrEnum):
         counter(
             "rows",
             _WORKER,
-            "Written rows of calls of models (GENERATION, EMBEDDING) that have ended, by where cost and usage are from.",
+            "Written rows of calls of models (GENERATION, EMBEDDING) that have ended, by whence cost and usage are.",
             cost_source=("provided", "computed", "none"),
             usage_source=("provided", "estimated", "none"),
         ),

@@ -9,29 +9,27 @@ then the stored rows stand for the events that are gone (stream/expired.py).
 How it fails: while ClickHouse does not answer, reading waits and tries again for ever, and so do those who need it.
 """
 
-import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple, TypeVar
 
 import structlog
 from clickhouse_connect.driver.client import Client
 
-from pipeline.events import headers
-from pipeline.events.decode import decode_record
 from pipeline.events.keys import record_key
-from pipeline.events.model import Event, Micros, Record
+from pipeline.events.model import Micros
 from pipeline.events.priced import Pricer
-from pipeline.events.reasons import DecodeError
 from pipeline.fold.build import rest
-from pipeline.fold.layers import Layer
-from pipeline.fold.shed import bring_back, shed
+from pipeline.fold.shed import shed
 from pipeline.fold.state import TraceState
 from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.store import lookups
 from pipeline.store.lookups import RawEvent, StoredTrace, TraceKey
 from pipeline.store.rows import EPOCH_STEP
+from pipeline.stream.archived import decoded
+from pipeline.stream.contents import bring_content_back
 from pipeline.stream.expired import stand_in
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Partition
@@ -41,10 +39,8 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-NO_LIMIT = 2**62
 KEYS_PER_QUERY = 500
 OPEN_PER_QUERY = 50_000
-BEHIND = 1.0  # seconds until the archive is asked again for what it must have
 
 
 class Restored(NamedTuple):
@@ -95,37 +91,28 @@ class Archive:
         """Fold the archived events of these (project, trace) into the partition. Traces in memory are left alone."""
         for at in range(0, len(names), KEYS_PER_QUERY):
             question = partial(self._restored, partition.tp, names[at : at + KEYS_PER_QUERY], self._prices())
-            for each in await self._read(question, partition):
+            with self._timed():
+                restored = await self._ask(question, partition)
+            for each in restored:
                 if each.key not in partition.traces:
                     _admit(partition, each)
                     self._metrics.add(Metric.READ_BACKS, 1, "trace")
 
     async def bring_back(self, partition: Partition, key: bytes, ids: Sequence[str]) -> None:
         """The content of some observations of a giant trace, which was let go."""
-        state = partition.traces.get(key)
-        if state is None:
-            return
-        question = partial(self._contents, state, key, ids)
-        contents = await self._read(question, partition)
-        while not all(layers for layers, _ in contents.values()):
-            log.warning("archive_is_behind", trace=state.trace_id, retry_in=BEHIND)  # a replica that lags
-            await asyncio.sleep(BEHIND)
-            contents = await self._read(question, partition)
-        self._metrics.add(Metric.READ_BACKS, len(ids), "observation")
-        if partition.traces.get(key) is state:
-            for id_, (layers, size) in contents.items():
-                partition.size += bring_back(state, id_, layers, size)
-            partition.giants.add(key)
+        with self._timed():
+            await bring_content_back(self._client, partition, key, ids, self._metrics)
 
     async def events_of(self, names: Sequence[TraceKey]) -> list[RawEvent]:
         """The archived events of these traces, however long it takes."""
         return await ask_store(lambda: list(lookups.read_back(self._client, names)), lambda: False, self._metrics)
 
-    async def _read(self, question: Callable[[], T], partition: Partition) -> T:
-        """Ask for what comes back into memory; the time is counted."""
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """The time in which something comes back into memory."""
         began = time.perf_counter()
         try:
-            return await self._ask(question, partition)
+            yield
         finally:
             self._metrics.add(Metric.READ_BACK_SECONDS, time.perf_counter() - began)
 
@@ -160,21 +147,10 @@ class Archive:
             rest(state, price)
         return [Restored(record_key(*name), state, stored.get(name)) for name, state in states.items()]
 
-    def _contents(self, state: TraceState, key: bytes, ids: Sequence[str]) -> dict[str, tuple[list[Layer], int]]:
-        """What was said of these observations, as far as it is in the state already; and its bytes."""
-        contents: dict[str, tuple[list[Layer], int]] = {id_: ([], 0) for id_ in ids}
-        for raw in lookups.read_back_observations(self._client, (state.project_id, state.trace_id), ids):
-            event = _decoded(raw, key)
-            if event is not None and event.at > state.deleted_at and state.has(raw.event_id, raw.identity):
-                layers, size = contents[raw.entity_id]
-                layers.append(((event.at, event.event_id, raw.identity), event.fields))
-                contents[raw.entity_id] = (layers, size + len(raw.value))
-        return contents
-
 
 def _take(tp: TopicPartition, state: TraceState, raw: RawEvent) -> None:
     state.first_seen = min(state.first_seen, raw.first_seen)
-    event = _decoded(raw, record_key(raw.project_id, raw.trace_id))
+    event = decoded(raw, record_key(raw.project_id, raw.trace_id))
     if event is not None:
         here = raw.topic == tp.topic and raw.partition == tp.partition
         state.restore(event, raw.identity, raw.offset if here else -1, len(raw.value))
@@ -193,29 +169,14 @@ def _judge(partition: Partition, key: bytes, state: TraceState, stored: StoredTr
     """Are its stored rows what they would be now? And is it settled?"""
     if stored is None:
         state.rewrite = state.has_trace_row
-    elif stored.row_version // 2 != state.epoch * EPOCH_STEP // 2 + state.event_count:
-        state.rewrite = True
-    elif stored.settled:
-        partition.settle(key)
-        return
+    else:
+        state.rewrite = stored.row_version // 2 != state.epoch * EPOCH_STEP // 2 + state.event_count
+        if stored.settled and _count(stored) == state.event_count:  # other books alone do not open it again
+            partition.settle(key)
+            return
     partition.open.recovered(key, partition.clock())  # though nothing but a duplicate asked for it
 
 
 def _count(stored: StoredTrace) -> int:
     """Events that the stored row was made from."""
     return stored.row_version % EPOCH_STEP // 2
-
-
-def _decoded(raw: RawEvent, key: bytes) -> Event | None:
-    """The archived event; None, loudly, where this version of the code cannot read what an older one could."""
-    try:
-        return decode_record(_record(raw, key), NO_LIMIT)[raw.position]
-    except (DecodeError, IndexError) as error:
-        log.error("archived_event_unreadable", trace=raw.trace_id, event_id=raw.event_id, error=repr(error)[:500])
-        return None
-
-
-def _record(raw: RawEvent, key: bytes) -> Record:
-    """The Kafka record that an archived event came in."""
-    named = [(headers.CONTENT_TYPE, raw.content_type.encode()), (headers.PROJECT, raw.project_id.encode())]
-    return Record(raw.topic, raw.partition, raw.offset, Micros(raw.timestamp), key, raw.value, tuple(named))

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from pipeline.events.media import Medium
 from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.stream.archive import Archive
 from pipeline.stream.batch import Batch
@@ -32,6 +33,7 @@ from pipeline.stream.stages import Stages
 log = structlog.get_logger(__name__)
 
 Prepare = Callable[[Sequence[Decoded]], Awaitable[None]]
+Keep = Callable[[Sequence[tuple[str, Medium]], Callable[[], bool]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,10 @@ class Pipeline:
         stages: Stages,
         clock: Clock = monotonic,
         prepare: Prepare | None = None,
+        keep: Keep | None = None,
         metrics: Metrics = UNSEEN,
     ) -> None:
-        self._prepare, self._metrics = prepare, metrics
+        self._prepare, self._keep, self._metrics = prepare, keep, metrics
         self.pressure = Pressure(metrics)
         self._archive, self._intake, self._collector, self._flush = archive, intake, collector, flush
         self._limits, self._pace, self._stages, self._clock = limits, pace, stages, clock
@@ -89,6 +92,9 @@ class Pipeline:
         count_freshness(self._metrics, "decoded", (taken.chunk,))
         if self._prepare is not None:
             await self._prepare(taken.decoded)
+        if taken.media and self._keep is not None:
+            with suppress(Cancelled):
+                await self.pressure.during("media", self._keep(taken.media, partition.is_revoked))
         lane = self._lanes.get(partition)
         if lane is not None:
             await self.pressure.wait("read_back", lane.has_room)

@@ -6,12 +6,12 @@ the store must show while it lasts.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from pipeline.metrics import Metric, Metrics
 
-Reason = Literal["store", "read_back", "partition"]
+Reason = Literal["store", "read_back", "media", "partition"]
 
 
 class Pressure:
@@ -23,12 +23,15 @@ class Pressure:
 
     async def wait(self, reason: Reason, event: asyncio.Event) -> None:
         """Wait for the event; free of charge where it is set."""
-        if event.is_set():
-            return
+        if not event.is_set():
+            await self.during(reason, event.wait())
+
+    async def during(self, reason: Reason, work: Awaitable[object]) -> None:
+        """Wait for something else, whose time counts as waiting."""
         wait = object()
         self._waits[wait] = reason, self._clock()
         try:
-            await event.wait()
+            await work
         finally:
             self._count(wait)
             del self._waits[wait]

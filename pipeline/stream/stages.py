@@ -98,7 +98,7 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def stages_from_environment(metrics: Metrics) -> Stages:
+def stages_from_environment(metrics: Metrics | None = None) -> Stages:
     """Stages that are written to the file which SPANFOLD_PROFILE_STAGES names, if it does."""
     path = os.environ.get(PROFILE_STAGES)
     return Stages(Path(path) if path else None, metrics)

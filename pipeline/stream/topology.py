@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
 from pipeline.metrics import Metric, Metrics
 from pipeline.registry import Registry
@@ -21,6 +22,7 @@ from pipeline.stream.collect import Collector, Waits
 from pipeline.stream.evaluation import Evaluation
 from pipeline.stream.flush import Flush
 from pipeline.stream.intake import Intake
+from pipeline.stream.media import MediaKeeper
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.partition import Limits
 from pipeline.stream.pipeline import Pace, Pipeline
@@ -28,6 +30,7 @@ from pipeline.stream.prepare import Preparation
 from pipeline.stream.pricebook import PriceShelf
 from pipeline.stream.rulebook import RuleBook
 from pipeline.stream.stages import Stages, stages_from_environment
+from pipeline.stream.store_watch import StoreWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class FoldWorker:
     rules: RuleBook
     prices: PriceShelf
     stages: Stages
+    watch: StoreWatch
 
 
 def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics) -> FoldWorker:
@@ -59,9 +63,11 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics) 
         for chunk in chunks:
             chunk.ack()
 
+    def partition_count(topic: str) -> int:
+        return consumer_of(app).partition_count(topic)
+
     prices = PriceShelf(registry)
-    counted = lambda topic: consumer_of(app).partition_count(topic)
-    archive = Archive(client, prices, counted, settings.trace_bytes, metrics)
+    archive = Archive(client, prices, partition_count, settings.trace_bytes, metrics)
     flush = Flush(store, outbox, commit, archive.events_of, metrics)
     waits = Waits(settings.first, settings.hold, settings.rest)
     collector = Collector(prices, rules, waits, stages)
@@ -82,11 +88,13 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics) 
         pending_bytes=settings.pending_bytes,
         revoke_deadline=settings.session_timeout * 0.8,
     )
+    keep = MediaKeeper(MediaStore(open_blobs(settings.blobs)), metrics)
+    prepare = Preparation(prices.counter)
     pipeline = Pipeline(
-        archive, intake, collector, flush, limits, pace, stages, prepare=Preparation(prices.counter), metrics=metrics
+        archive, intake, collector, flush, limits, pace, stages, prepare=prepare, keep=keep, metrics=metrics
     )
     app = create_app(settings, "fold", settings.events_topic, pipeline)
-    return FoldWorker(app, pipeline, outbox, rules, prices, stages)
+    return FoldWorker(app, pipeline, outbox, rules, prices, stages, StoreWatch(client, metrics))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +104,14 @@ class EvaluationWorker:
     app: Any
     evaluation: Evaluation
     outbox: Outbox
+    watch: StoreWatch
 
 
 def build_evaluation_worker(settings: Settings, metrics: Metrics) -> EvaluationWorker:
     """Wire an evaluator, on a running event loop: requests ─► subjects from the views ─► scores ─► topic events."""
     outbox = Outbox(settings, metrics)
-    evaluation = Evaluation(settings, connect(settings), outbox, metrics)
+    client = connect(settings)
+    evaluation = Evaluation(settings, client, outbox, metrics)
     app = create_app(settings, "evaluate", settings.evaluations_topic, evaluation)
     evaluation.commit_through(app)
-    return EvaluationWorker(app, evaluation, outbox)
+    return EvaluationWorker(app, evaluation, outbox, StoreWatch(client, metrics))

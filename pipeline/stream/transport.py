@@ -89,6 +89,8 @@ class ChunkConsumer(driver.Consumer):
 
         Raises KafkaError where the broker does not answer.
         """
+        if self._thread._consumer is None:
+            return {}
         owned = list(self.assignment())
         ends = await self.highwaters(*owned) if owned else {}
         now = Micros(time.time_ns() // 1000)

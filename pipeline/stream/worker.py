@@ -8,7 +8,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,12 @@ import uvloop
 from pipeline.config import Settings
 from pipeline.metrics import Metrics, Role
 from pipeline.registry import Registry, open_registry
-from pipeline.stream.app import die
+from pipeline.stream.app import consumer_of, die
+from pipeline.stream.gauges import Gauges, ReadLag, show_partitions
+from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.outbox import Outbox
-from pipeline.stream.status import open_status
+from pipeline.stream.progress import Lag
+from pipeline.stream.status import has_joined, is_moving, open_status
 from pipeline.stream.topology import build_evaluation_worker, build_fold_worker
 
 log = structlog.get_logger(__name__)
@@ -45,28 +48,50 @@ def run_evaluator(settings: Settings) -> None:
 
 async def _fold(settings: Settings, registry: Registry) -> None:
     metrics = Metrics(Role.WORKER, settings.instance_id)
-    worker = build_fold_worker(settings, registry)
-    pipeline = worker.pipeline
-    await worker.outbox.start()
-    await worker.rules.refresh()
-    await worker.prices.refresh()
-    background = {
-        "flush_failed": pipeline.run(),
-        "rules_failed": worker.rules.run(),
-        "prices_failed": worker.prices.run(),
-    }
-    with open_status(settings, metrics, pipeline.assigned):
+    worker = build_fold_worker(settings, registry, metrics)
+    pipeline, watch = worker.pipeline, worker.watch
+
+    def look() -> None:
+        show_partitions(metrics, pipeline.partitions.values())
+        pipeline.pressure.count()
+        watch.show()
+
+    checks = [has_joined(pipeline.assigned), watch.complaint, is_moving(pipeline)]
+    with open_status(settings, metrics, checks) as heart, watch.asking():
+        await worker.outbox.start()
+        await worker.rules.refresh()
+        await worker.prices.refresh()
+        background = {
+            "flush_failed": pipeline.run(),
+            "rules_failed": worker.rules.run(),
+            "prices_failed": worker.prices.run(),
+            "gauges_failed": Gauges(metrics, lag_of(worker.app), look).run(),
+            "heartbeat_failed": heart.run(),
+        }
         await _run_until_signal(worker.app, pipeline.assigned, background, worker.outbox, pipeline.close)
     worker.stages.write()
 
 
 async def _evaluate(settings: Settings) -> None:
     metrics = Metrics(Role.EVALUATOR, settings.instance_id)
-    worker = build_evaluation_worker(settings)
-    evaluation = worker.evaluation
-    await worker.outbox.start()
-    with open_status(settings, metrics, evaluation.assigned):
-        await _run_until_signal(worker.app, evaluation.assigned, {}, worker.outbox, evaluation.close)
+    worker = build_evaluation_worker(settings, metrics)
+    evaluation, watch = worker.evaluation, worker.watch
+    with open_status(settings, metrics, [has_joined(evaluation.assigned), watch.complaint]) as heart, watch.asking():
+        await worker.outbox.start()
+        background = {
+            "gauges_failed": Gauges(metrics, lag_of(worker.app), watch.show).run(),
+            "heartbeat_failed": heart.run(),
+        }
+        await _run_until_signal(worker.app, evaluation.assigned, background, worker.outbox, evaluation.close)
+
+
+def lag_of(app: Any) -> ReadLag:
+    """Asks the app's consumer how far it is behind; of a consumer that has not started nothing is known."""
+
+    async def read() -> Mapping[TopicPartition, Lag]:
+        return await consumer_of(app).lag() if app.started else {}
+
+    return read
 
 
 async def _run_until_signal(

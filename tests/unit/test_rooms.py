@@ -21,7 +21,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "ops": {"store", "local", "cost", "registry"},  # re-pricing computes with the books that the registry has
     "blobs": set(),
     "ingest": {"registry", "blobs"},
-    "stream": {"fold", "cost", "evaluate", "store", "registry"},
+    "stream": {"fold", "cost", "evaluate", "store", "registry", "blobs"},  # media in events are stored as blobs
 }
 TOP = {"cli", "__main__", "prepare", "score_lookup", "demo", "bench"}
 
