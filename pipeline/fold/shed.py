@@ -70,10 +70,10 @@ def wanted(state: TraceState) -> list[str]:
     return list(islice((node.id for node in state.unwritten if not node.loaded), AT_ONCE))
 
 
-def lacking(state: TraceState, contents: Mapping[str, Sequence[Layer]]) -> list[str]:
+def lacking(state: TraceState, contents: Mapping[str, tuple[Sequence[Layer], int]]) -> list[str]:
     """Observations of which this is not all that was let go."""
     some = ((id_, state.observations.get(id_)) for id_ in contents)
-    return [id_ for id_, node in some if node is not None and not node.loaded and len(contents[id_]) < node.let_go]
+    return [id_ for id_, node in some if node is not None and not node.loaded and len(contents[id_][0]) < node.let_go]
 
 
 def bring_back(state: TraceState, id_: str, layers: Iterable[Layer], size: int) -> int:

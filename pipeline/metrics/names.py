@@ -12,7 +12,7 @@ from pipeline.metrics.spec import EVERY, LONG, SHORT, SIZES, STREAM, Role, Spec,
 
 _INGEST, _WORKER, _EVALUATOR = Role.INGEST, Role.WORKER, Role.EVALUATOR
 _BLAMES = ("server", "size", "row", "unknown")  # pipeline/store/errors.py
-_TABLES = ("raw_events", "observations_rows", "scores_rows", "traces_rows", "offset_ranges")
+_TABLES = ("raw_events", "observations_rows", "scores_rows", "traces_rows", "offset_ranges", "dead_letters_rows")
 
 
 class Metric(StrEnum):
@@ -48,11 +48,17 @@ class Metric(StrEnum):
     BYTES = "spanfold_record_bytes_total", counter("bytes", STREAM, "Their values.")
     LAG = (
         "spanfold_lag_records",
-        gauge("records", STREAM, "Records of a partition that are not committed.", "partition"),
+        gauge("records", STREAM, "Records of a partition that are not committed.", "topic", "partition"),
     )
     LAG_SECONDS = (
         "spanfold_lag_seconds",
-        gauge("seconds", STREAM, "Age of a partition's oldest record that is not committed, 0 without.", "partition"),
+        gauge(
+            "seconds",
+            STREAM,
+            "Age of a partition's oldest record that is not committed; 0 without one.",
+            "topic",
+            "partition",
+        ),
     )
     COMMITS = (
         "spanfold_commits_total",
@@ -129,14 +135,14 @@ class Metric(StrEnum):
             waiting_for=("store", "read_back", "media", "partition"),
         ),
     )
-    ROWS = "spanfold_rows_total", counter("rows", _WORKER, "Rows that the store has acknowledged.", table=_TABLES)
+    ROWS = "spanfold_rows_total", counter("rows", STREAM, "Rows that the store has acknowledged.", table=_TABLES)
     REFUSED = (
         "spanfold_refused_rows_total",
-        counter("rows", _WORKER, "Rows that the store refuses for what is in them.", table=_TABLES),
+        counter("rows", STREAM, "Rows that the store refuses for what is in them.", table=_TABLES),
     )
     STORE_RETRIES = (
         "spanfold_store_retries_total",
-        counter("inserts", _WORKER, "Inserts that failed and were sent again, by what is at fault.", blame=_BLAMES),
+        counter("inserts", STREAM, "Inserts that failed and were sent again, by what is at fault.", blame=_BLAMES),
     )
     READ_BACKS = (
         "spanfold_read_backs_total",

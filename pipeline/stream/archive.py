@@ -28,7 +28,7 @@ from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.store import lookups
 from pipeline.store.lookups import RawEvent, StoredTrace, TraceKey
 from pipeline.store.rows import EPOCH_STEP
-from pipeline.stream.archived import decoded
+from pipeline.stream.archived import ELSEWHERE, take
 from pipeline.stream.contents import bring_content_back
 from pipeline.stream.expired import stand_in
 from pipeline.stream.offsets import TopicPartition
@@ -149,11 +149,8 @@ class Archive:
 
 
 def _take(tp: TopicPartition, state: TraceState, raw: RawEvent) -> None:
-    state.first_seen = min(state.first_seen, raw.first_seen)
-    event = decoded(raw, record_key(raw.project_id, raw.trace_id))
-    if event is not None:
-        here = raw.topic == tp.topic and raw.partition == tp.partition
-        state.restore(event, raw.identity, raw.offset if here else -1, len(raw.value))
+    here = raw.topic == tp.topic and raw.partition == tp.partition
+    take(state, raw, raw.offset if here else ELSEWHERE)
 
 
 def _admit(partition: Partition, restored: Restored) -> None:

@@ -18,7 +18,7 @@ from pipeline.fold.shed import bring_back, lacking
 from pipeline.fold.state import TraceState
 from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.store import lookups
-from pipeline.stream.archived import decoded
+from pipeline.stream.archived import content_of
 from pipeline.stream.expired import layer_of
 from pipeline.stream.partition import Partition
 from pipeline.stream.persist import ask_store
@@ -28,8 +28,7 @@ log = structlog.get_logger(__name__)
 BEHIND = 1.0  # seconds until the archive is asked again for what it must have
 TRIES = 30
 
-Contents = dict[str, list[Layer]]
-Sizes = dict[str, int]  # bytes of events
+Contents = dict[str, tuple[list[Layer], int]]  # by observation: its opinions, and the bytes of its events
 
 
 async def bring_content_back(
@@ -39,38 +38,38 @@ async def bring_content_back(
     state = partition.traces.get(key)
     if state is None:
         return
-    question = partial(_contents, client, state, key, ids)
-    contents, sizes = await ask_store(question, partition.is_revoked, metrics)
+    question = partial(contents, client, state, ids)
+    found = await ask_store(question, partition.is_revoked, metrics)
     tries = 0
-    while lost := lacking(state, contents):
+    while lost := lacking(state, found):
         if state.expired or tries == TRIES:
-            await _lay_under(client, partition, state, contents, lost, metrics)
+            await _lay_under(client, partition, state, found, lost, metrics)
             break
         tries += 1
         log.warning("archive_is_behind", project=state.project_id, trace=state.trace_id, lacking=len(lost))
         await asyncio.sleep(BEHIND)
-        contents, sizes = await ask_store(question, partition.is_revoked, metrics)
+        found = await ask_store(question, partition.is_revoked, metrics)
     if partition.traces.get(key) is state:
-        metrics.add(Metric.READ_BACKS, len(contents), "observation")
-        for id_, layers in contents.items():
-            partition.size += bring_back(state, id_, layers, sizes[id_])
+        metrics.add(Metric.READ_BACKS, len(found), "observation")
+        for id_, (layers, size) in found.items():
+            partition.size += bring_back(state, id_, layers, size)
         partition.giants.add(key)
 
 
-def _contents(client: Client, state: TraceState, key: bytes, ids: Sequence[str]) -> tuple[Contents, Sizes]:
-    """What was said of these observations, as far as it is in the state already; and its bytes."""
-    contents: Contents = {id_: [] for id_ in ids}
-    sizes = dict.fromkeys(ids, 0)
+def contents(client: Client, state: TraceState, ids: Sequence[str]) -> Contents:
+    """What the archive has of these observations, as far as it is in the state already; and its bytes."""
+    found: Contents = {id_: ([], 0) for id_ in ids}
     for raw in lookups.read_back_observations(client, (state.project_id, state.trace_id), ids):
-        event = decoded(raw, key)
-        if event is not None and event.at > state.deleted_at and state.has(raw.event_id, raw.identity):
-            contents[raw.entity_id].append(((event.at, event.event_id, raw.identity), event.fields))
-            sizes[raw.entity_id] += len(raw.value)
-    return contents, sizes
+        layer = content_of(state, raw)
+        if layer is not None:
+            layers, size = found[raw.entity_id]
+            layers.append(layer)
+            found[raw.entity_id] = (layers, size + len(raw.value))
+    return found
 
 
 async def _lay_under(
-    client: Client, partition: Partition, state: TraceState, contents: Contents, lost: Sequence[str], metrics: Metrics
+    client: Client, partition: Partition, state: TraceState, found: Contents, lost: Sequence[str], metrics: Metrics
 ) -> None:
     """Let the stored rows stand for what is lost of these observations."""
     log.error("archive_lost_events", project=state.project_id, trace=state.trace_id, observations=len(lost))
@@ -79,4 +78,4 @@ async def _lay_under(
     state.expired = True
     for id_ in lost:
         if id_ in rows:
-            contents[id_].append(layer_of(rows[id_]))
+            found[id_][0].append(layer_of(rows[id_]))

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from pipeline.metrics import Metric, Metrics
-from pipeline.store.insert import Refused
+from pipeline.store.insert import Inserter, Refused
 from pipeline.store.rows import ObservationRow
 from pipeline.stream.chunk import ChunkCount, Span
 
@@ -42,10 +42,18 @@ class Laps:
         self._metrics.observe(Metric.FLUSH_EVENTS, events)
 
 
-def count_rows(metrics: Metrics, table: str, rows: Sequence[NamedTuple], refused: Sequence[Refused]) -> None:
-    """Rows of a table that are stored, and those that are not for good."""
-    metrics.add(Metric.ROWS, len(rows) - len(refused), table)
-    metrics.add(Metric.REFUSED, len(refused), table)
+class CountedStore:
+    """An inserter that counts the rows that are stored, and those that are not for good."""
+
+    def __init__(self, inserter: Inserter, metrics: Metrics) -> None:
+        self._inserter, self._metrics = inserter, metrics
+
+    async def insert(self, table: str, rows: Sequence[NamedTuple], token: str) -> list[Refused]:
+        """As the inserter's."""
+        refused = await self._inserter.insert(table, rows, token)
+        self._metrics.add(Metric.ROWS, len(rows) - len(refused), table)
+        self._metrics.add(Metric.REFUSED, len(refused), table)
+        return refused
 
 
 def count_calls(metrics: Metrics, rows: Iterable[ObservationRow]) -> None:

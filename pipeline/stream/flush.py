@@ -23,7 +23,7 @@ from pipeline.store.rows import OffsetRangeRow, TraceRow
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.collect import Collected
-from pipeline.stream.counted import Laps, count_calls, count_events, count_freshness, count_rows
+from pipeline.stream.counted import Laps, count_calls, count_events, count_freshness
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.refused import refused_letters, traces_of
 
@@ -66,14 +66,14 @@ class Flush:
         token = uuid4().hex  # a repetition of this insert leaves no second part; a redelivered chunk is another insert
         rows, metrics, laps = collected.rows, self._metrics, Laps(self._metrics)
         asked = {(request.project_id, request.trace_id) for request in batch.requests}
-        refused = await self._insert(tables.RAW_EVENTS, batch.archive, f"{token}/raw")  # 1
+        refused = await self._store.insert(tables.RAW_EVENTS, batch.archive, f"{token}/raw")  # 1
         laps.lap("archive")
         for table, some in (
             (tables.OBSERVATIONS, rows.observations),
             (tables.SCORES, rows.scores),
             (tables.TRACES, [_open(row) if _key(row) in asked else row for row in rows.traces]),
         ):
-            refused += await self._insert(table, some, f"{token}/{table}")  # 2
+            refused += await self._store.insert(table, some, f"{token}/{table}")  # 2
         laps.lap("rows")
         count_calls(metrics, rows.observations)
         count_freshness(metrics, "stored", (chunk for part in batch.parts.values() for chunk, _ in part.chunks))
@@ -83,7 +83,7 @@ class Flush:
         await self._outbox.evaluations(batch.requests)
         settled = [row for row in rows.traces if row.settled and _key(row) in asked]
         if settled:  # not before it was asked for: nobody looks for what a settled trace was not asked
-            await self._insert(tables.TRACES, settled, f"{token}/settled")
+            await self._store.insert(tables.TRACES, settled, f"{token}/settled")
         metrics.add(Metric.SETTLED, sum(row.settled for row in rows.traces))
         laps.lap("send")
         for part in collected.released:
@@ -91,18 +91,13 @@ class Flush:
         for part in batch.parts.values():
             part.flushed = True
         durable = done()
-        await self._insert(tables.OFFSET_RANGES, _ranges(durable), f"{token}/ranges")  # 4
+        await self._store.insert(tables.OFFSET_RANGES, _ranges(durable), f"{token}/ranges")  # 4
         laps.lap("ranges")
         await self._commit([chunk for chunk, _ in durable])  # 5
         laps.lap("commit")
         count_events(metrics, (count for _, count in durable))
         count_freshness(metrics, "committed", (chunk for chunk, _ in durable))
         laps.end(batch.events)
-
-    async def _insert(self, table: str, rows: Sequence[NamedTuple], token: str) -> list[Refused]:
-        refused = await self._store.insert(table, rows, token)
-        count_rows(self._metrics, table, rows, refused)
-        return refused
 
 
 def _key(row: TraceRow) -> TraceKey:

@@ -30,7 +30,7 @@ class Gauges:
 
     def __init__(self, metrics: Metrics, read_lag: ReadLag, look: Callable[[], None]) -> None:
         self._metrics, self._read_lag, self._look = metrics, read_lag, look
-        self._shown: set[str] = set()
+        self._shown: set[tuple[str, str]] = set()  # topic, partition
 
     async def run(self) -> None:
         """For ever."""
@@ -50,13 +50,13 @@ class Gauges:
         except (KafkaError, TimeoutError) as error:
             log.warning("lag_not_known", error=repr(error))
             return
-        shown = {str(tp.partition): lag for tp, lag in lags.items()}
-        for partition in self._shown - shown.keys():
-            self._metrics.forget(Metric.LAG, partition)
-            self._metrics.forget(Metric.LAG_SECONDS, partition)
-        for partition, lag in shown.items():
-            self._metrics.set(Metric.LAG, lag.records, partition)
-            self._metrics.set(Metric.LAG_SECONDS, lag.seconds, partition)
+        shown = {(tp.topic, str(tp.partition)): lag for tp, lag in lags.items()}
+        for place in self._shown - shown.keys():
+            self._metrics.forget(Metric.LAG, *place)
+            self._metrics.forget(Metric.LAG_SECONDS, *place)
+        for place, lag in shown.items():
+            self._metrics.set(Metric.LAG, lag.records, *place)
+            self._metrics.set(Metric.LAG_SECONDS, lag.seconds, *place)
         self._shown = set(shown)
 
 

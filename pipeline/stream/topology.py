@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clickhouse_connect.driver.client import Client
+
 from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
 from pipeline.metrics import Metric, Metrics
@@ -15,10 +17,13 @@ from pipeline.registry import Registry
 from pipeline.store.client import connect
 from pipeline.store.errors import blame
 from pipeline.store.insert import Inserter
+from pipeline.store.tables import DEAD_LETTERS
 from pipeline.stream.app import consumer_of, create_app
 from pipeline.stream.archive import Archive
 from pipeline.stream.chunk import Span
 from pipeline.stream.collect import Collector, Waits
+from pipeline.stream.counted import CountedStore
+from pipeline.stream.dead_letter_row import dead_letter_row
 from pipeline.stream.evaluation import Evaluation
 from pipeline.stream.flush import Flush
 from pipeline.stream.intake import Intake
@@ -31,6 +36,7 @@ from pipeline.stream.pricebook import PriceShelf
 from pipeline.stream.rulebook import RuleBook
 from pipeline.stream.stages import Stages, stages_from_environment
 from pipeline.stream.store_watch import StoreWatch
+from pipeline.stream.topic_table import Copy, TopicTables, keep_in_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class FoldWorker:
 def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics) -> FoldWorker:
     """Wire a worker, on a running event loop. Blocks until ClickHouse answers; raises StoreError when it does not."""
     client = connect(settings)
-    store = Inserter(client, on_retry=lambda _, error, __: metrics.add(Metric.STORE_RETRIES, 1, blame(error)))
+    store = counted_store(client, metrics)
     outbox = Outbox(settings, metrics)
     rules = RuleBook(registry)
     stages = stages_from_environment(metrics)
@@ -93,25 +99,41 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics) 
     pipeline = Pipeline(
         archive, intake, collector, flush, limits, pace, stages, prepare=prepare, keep=keep, metrics=metrics
     )
-    app = create_app(settings, "fold", settings.events_topic, pipeline)
+    app = create_app(settings, "fold", [settings.events_topic], pipeline)
     return FoldWorker(app, pipeline, outbox, rules, prices, stages, StoreWatch(client, metrics))
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationWorker:
-    """The parts of an evaluator."""
+    """The parts of an evaluator. `tables` copies topics into tables beside, in an app and a group of its own."""
 
     app: Any
     evaluation: Evaluation
+    tables_app: Any
+    tables: TopicTables
     outbox: Outbox
     watch: StoreWatch
 
 
 def build_evaluation_worker(settings: Settings, metrics: Metrics) -> EvaluationWorker:
     """Wire an evaluator, on a running event loop: requests ─► subjects from the views ─► scores ─► topic events."""
-    outbox = Outbox(settings, metrics)
     client = connect(settings)
+    outbox = Outbox(settings, metrics)
     evaluation = Evaluation(settings, client, outbox, metrics)
-    app = create_app(settings, "evaluate", settings.evaluations_topic, evaluation)
+    app = create_app(settings, "evaluate", [settings.evaluations_topic], evaluation)
     evaluation.commit_through(app)
-    return EvaluationWorker(app, evaluation, outbox, StoreWatch(client, metrics))
+    tables = TopicTables(copies(settings), counted_store(client, metrics))
+    tables_app = create_app(settings, "tables", tables.topics, tables)
+    tables.commit_through(tables_app)
+    return EvaluationWorker(app, evaluation, tables_app, tables, outbox, StoreWatch(client, metrics))
+
+
+def counted_store(client: Client, metrics: Metrics) -> CountedStore:
+    """An inserter whose rows and retries are counted."""
+    inserter = Inserter(client, on_retry=lambda _, error, __: metrics.add(Metric.STORE_RETRIES, 1, blame(error)))
+    return CountedStore(inserter, metrics)
+
+
+def copies(settings: Settings) -> list[Copy]:
+    """Which topics can be read by SQL, and how a record of each becomes a row."""
+    return [Copy(settings.dead_letters_topic, DEAD_LETTERS, dead_letter_row, keep_in_topic)]

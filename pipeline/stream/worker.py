@@ -8,7 +8,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,35 +68,50 @@ async def _fold(settings: Settings, registry: Registry) -> None:
             "gauges_failed": Gauges(metrics, lag_of(worker.app), look).run(),
             "heartbeat_failed": heart.run(),
         }
-        await _run_until_signal(worker.app, pipeline.assigned, background, worker.outbox, pipeline.close)
+        await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
     worker.stages.write()
 
 
 async def _evaluate(settings: Settings) -> None:
     metrics = Metrics(Role.EVALUATOR, settings.instance_id)
     worker = build_evaluation_worker(settings, metrics)
-    evaluation, watch = worker.evaluation, worker.watch
-    with open_status(settings, metrics, [has_joined(evaluation.assigned), watch.complaint]) as heart, watch.asking():
+    evaluation, tables, watch = worker.evaluation, worker.tables, worker.watch
+
+    async def close() -> None:
+        await evaluation.close()
+        await tables.close()
+        await worker.tables_app.stop()
+
+    assigned = [evaluation.assigned, tables.assigned]
+    checks = [*map(has_joined, assigned), watch.complaint]
+    with open_status(settings, metrics, checks) as heart, watch.asking():
         await worker.outbox.start()
         background = {
-            "gauges_failed": Gauges(metrics, lag_of(worker.app), watch.show).run(),
+            "tables_start_failed": worker.tables_app.start(),
+            "tables_app_crashed": raise_crash(worker.tables_app),
+            "tables_failed": tables.run(),
+            "gauges_failed": Gauges(metrics, lag_of(worker.app, worker.tables_app), watch.show).run(),
             "heartbeat_failed": heart.run(),
         }
-        await _run_until_signal(worker.app, evaluation.assigned, background, worker.outbox, evaluation.close)
+        await _run_until_signal(worker.app, assigned, background, worker.outbox, close)
 
 
-def lag_of(app: Any) -> ReadLag:
-    """Asks the app's consumer how far it is behind; of a consumer that has not started nothing is known."""
+def lag_of(*apps: Any) -> ReadLag:
+    """Asks the apps' consumers how far they are behind; of one that has not started nothing is known."""
 
     async def read() -> Mapping[TopicPartition, Lag]:
-        return await consumer_of(app).lag() if app.started else {}
+        lags: dict[TopicPartition, Lag] = {}
+        for app in apps:
+            if app.started:
+                lags |= await consumer_of(app).lag()
+        return lags
 
     return read
 
 
 async def _run_until_signal(
     app: Any,
-    assigned: asyncio.Event,
+    assigned: Sequence[asyncio.Event],
     background: dict[str, Coroutine[Any, Any, None]],
     outbox: Outbox,
     close: Callable[[], Awaitable[None]],
@@ -159,9 +174,10 @@ def guarded(event: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     return asyncio.create_task(guard())
 
 
-async def say_ready(assigned: asyncio.Event) -> None:
-    """Touch the file that a supervisor waits for, once this worker has its partitions."""
-    await assigned.wait()
+async def say_ready(assigned: Sequence[asyncio.Event]) -> None:
+    """Touch the file that a supervisor waits for, once this worker has its partitions of all its groups."""
+    for event in assigned:
+        await event.wait()
     log.info("ready")
     if path := os.environ.get(READY_FILE):
         await asyncio.to_thread(Path(path).touch)

@@ -38,7 +38,7 @@ def test_a_share_of_settled_traces_is_scored_and_a_repeat_scores_nothing_twice(s
     wait_until_stored(stack, 2 * len(records) + wanted)
     wait_until_settled(stack)
     assert stack.count("SELECT count() FROM scores") == wanted
-    events = 2 * len(records) + wanted
+    events, topic = 2 * len(records) + wanted, stack.settings.events_topic
     _expect(
         shown["worker"],
         {
@@ -50,8 +50,8 @@ def test_a_share_of_settled_traces_is_scored_and_a_repeat_scores_nothing_twice(s
             "spanfold_records_total": events,
             "spanfold_open_traces": 0,
             "spanfold_assigned_partitions": 4,
-            "spanfold_lag_records{partition=0}": 0,
-            "spanfold_lag_seconds{partition=3}": 0,
+            f"spanfold_lag_records{{topic={topic},partition=0}}": 0,
+            f"spanfold_lag_seconds{{topic={topic},partition=3}}": 0,
             "spanfold_evaluation_requests_total": wanted,
             "spanfold_dead_letters_total{reason=malformed}": 0,
         },

@@ -20,7 +20,7 @@ from pipeline.store import tables
 from pipeline.store.insert import Refused
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk, ChunkCount, Span
-from pipeline.stream.counted import count_calls, count_events, count_freshness
+from pipeline.stream.counted import CountedStore, count_calls, count_events, count_freshness
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.flush import Flush
 from pipeline.stream.gauges import Gauges, show_partitions
@@ -78,7 +78,7 @@ async def test_a_flush_counts_rows_steps_and_what_became_of_events(metrics: Metr
     def done() -> Any:
         return [entry for part in worker.partition.parts.done() for entry in part.chunks]
 
-    await Flush(Store(), Sent(), nothing, nothing, metrics).write(batch, collected, done)
+    await Flush(CountedStore(Store(), metrics), Sent(), nothing, nothing, metrics).write(batch, collected, done)
     assert metrics.value(Metric.ROWS, tables.OBSERVATIONS) == 2
     assert metrics.value(Metric.ROWS, tables.TRACES) == 1
     assert metrics.value(Metric.ROWS, tables.OFFSET_RANGES) == 1
@@ -91,7 +91,7 @@ async def test_a_flush_counts_rows_steps_and_what_became_of_events(metrics: Metr
 
 async def test_refused_rows_are_no_stored_rows(metrics: Metrics) -> None:
     worker = Worker()
-    flush = Flush(Store(refuses=True), Sent(), nothing, nothing, metrics)
+    flush = Flush(CountedStore(Store(refuses=True), metrics), Sent(), nothing, nothing, metrics)
     archive = [raw_event_row("a"), raw_event_row("b")]
     await flush.write(Batch(archive=archive), worker.collect(), list)
     assert metrics.value(Metric.ROWS, tables.RAW_EVENTS) == 1
@@ -195,11 +195,11 @@ async def test_lag_is_shown_for_the_partitions_that_are_there(metrics: Metrics) 
 
     gauges = Gauges(metrics, read, lambda: None)
     await gauges.lag()
-    assert (metrics.value(Metric.LAG, "0"), metrics.value(Metric.LAG_SECONDS, "0")) == (5, 1.5)
+    assert (metrics.value(Metric.LAG, "t", "0"), metrics.value(Metric.LAG_SECONDS, "t", "0")) == (5, 1.5)
     del lags[TopicPartition("t", 0)]
     await gauges.lag()
-    assert 'spanfold_lag_records{partition="0"}' not in metrics.text().decode()
-    assert 'spanfold_lag_records{partition="1"} 0.0' in metrics.text().decode()
+    assert 'spanfold_lag_records{partition="0",topic="t"}' not in metrics.text().decode()
+    assert 'spanfold_lag_records{partition="1",topic="t"} 0.0' in metrics.text().decode()
 
 
 async def test_a_broker_that_does_not_answer_leaves_the_last_lag(metrics: Metrics) -> None:
@@ -214,7 +214,7 @@ async def test_a_broker_that_does_not_answer_leaves_the_last_lag(metrics: Metric
     gauges = Gauges(metrics, read, lambda: None)
     for _ in range(3):
         await gauges.lag()
-    assert metrics.value(Metric.LAG, "0") == 5
+    assert metrics.value(Metric.LAG, "t", "0") == 5
 
 
 async def test_gauges_are_looked_at_for_ever(metrics: Metrics) -> None:
