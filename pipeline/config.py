@@ -21,6 +21,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(DEFAULT_DATA_DIR, description="Where the embedded stack keeps its data and logs.")
     log_level: str = Field("info", description="debug, info, warning or error.")
+    log_format: str = Field("text", description="text, or json for an object a line.")
 
     # Kafka
     kafka_bootstrap: str = Field("localhost:9092", description="Bootstrap servers, host:port, comma separated.")

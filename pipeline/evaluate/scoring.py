@@ -48,7 +48,10 @@ def scores(
         try:
             verdict = evaluator(request.rule.evaluator)(subject, request.rule.parameters)
         except EvaluatorError as error:
-            log.error("rule_is_wrong", rule=request.rule.id, project=request.project_id, error=str(error))
+            log.error(
+                "rule_is_wrong",
+                rule=request.rule.id, project=request.project_id, trace=request.trace_id, error=str(error),
+            )  # fmt: skip
             metrics.add(Metric.EVALUATIONS, 1, "wrong_rule")
             continue
         metrics.add(Metric.EVALUATIONS, 1, "no_opinion" if verdict is None else "scored")

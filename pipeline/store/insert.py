@@ -108,7 +108,7 @@ class Inserter:
                 await self._pause(target, StoreError(undecided[0].message), rounds)
                 rounds += 1
         for bad in refused:
-            log.error("row_refused", table=table, code=bad.code, error=bad.message)
+            log.error("row_refused", table=table, code=bad.code, error=bad.message[:500], **_ids(bad.row))
         return refused
 
     async def _sweep(self, table: Table, rows: Sequence[NamedTuple], token: str) -> _Sweep:
@@ -199,6 +199,11 @@ class Inserter:
 def _block(table: Table, rows: Sequence[NamedTuple], token: str) -> _Block:
     data = encode(table, rows)
     return _Block(lz4.frame.compress(data), f"{token}:{xxhash.xxh3_64_hexdigest(data)}")
+
+
+def _ids(row: NamedTuple) -> dict[str, str]:
+    """What a row is about, for the log."""
+    return {"project": getattr(row, "project_id", ""), "trace": getattr(row, "trace_id", "")}
 
 
 def _should_halve(error: Exception, rows: int, tried: bool) -> bool:
