@@ -122,6 +122,9 @@ class Settings(BaseSettings):
         description="Port on which they do, and answer /health/live and /ready; 0: a free one, -1: none.",
     )
 
+    otel_endpoint: str = Field(
+        "", description="URL of OTLP over HTTP for traces of the pipeline itself; empty for none. Needs spanfold[otel]."
+    )
     stuck_after: float = Field(
         15.0, gt=0, description="Seconds without a turn of its event loop after which a process counts as stuck."
     )

@@ -11,12 +11,14 @@ from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from pipeline.metrics import Metric, Metrics
+from pipeline.metrics.tracing import Step as Lap
+from pipeline.metrics.tracing import Tracing
 from pipeline.store.insert import Inserter, Refused
 from pipeline.store.rows import ObservationRow
 from pipeline.stream.chunk import ChunkCount, Span
 
 CALLS = frozenset({"GENERATION", "EMBEDDING"})
-_MICRO = 1e6
+_MICRO, _NANO = 1e6, 1e9
 _call = attrgetter("type", "cost_source", "usage_source")
 
 Step = Literal["archive", "rows", "send", "ranges", "commit"]
@@ -24,22 +26,29 @@ Stage = Literal["decoded", "stored", "committed"]
 
 
 class Laps:
-    """A stopwatch for the steps of one flush."""
+    """A stopwatch for the steps of one flush: into the metrics, and into a trace where one is wanted."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self._began = self._last = time.perf_counter()
+    def __init__(self, metrics: Metrics, tracing: Tracing) -> None:
+        self._metrics, self._tracing = metrics, tracing
+        self._wall = time.time_ns() - time.perf_counter_ns()
+        self._began = self._last = time.perf_counter_ns()
+        self._steps: list[Lap] = []
 
     def lap(self, step: Step) -> None:
         """What passed since the last lap was this step."""
-        now = time.perf_counter()
-        self._metrics.add(Metric.STEP_SECONDS, now - self._last, step)
-        self._last = now
+        last, self._last = self._last, time.perf_counter_ns()
+        self._metrics.add(Metric.STEP_SECONDS, (self._last - last) / _NANO, step)
+        self._steps.append(self._step(step, last))
 
-    def end(self, events: int) -> None:
-        """The flush is over; so many events had come."""
-        self._metrics.observe(Metric.FLUSH_SECONDS, time.perf_counter() - self._began)
+    def end(self, events: int, **counts: int) -> None:
+        """The flush is over; so many events had come. `counts` are what else the trace tells."""
+        self._metrics.observe(Metric.FLUSH_SECONDS, (self._last - self._began) / _NANO)
         self._metrics.observe(Metric.FLUSH_EVENTS, events)
+        attributes = {f"spanfold.{name}": count for name, count in {"events": events, **counts}.items()}
+        self._tracing.tell(self._step("flush", self._began), self._steps, attributes)
+
+    def _step(self, name: str, began: int) -> Lap:
+        return Lap(name, self._wall + began, self._wall + self._last)
 
 
 class CountedStore:

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from pipeline.evaluate.requests import EvaluationRequest
 from pipeline.metrics import UNSEEN, Metric, Metrics
+from pipeline.metrics.tracing import NO_TRACING, Tracing
 from pipeline.store import tables
 from pipeline.store.insert import Refused
 from pipeline.store.lookups import RawEvent, TraceKey
@@ -57,14 +58,15 @@ class Flush:
         commit: Callable[[Sequence[Span]], Awaitable[None]],
         archived: Callable[[Sequence[TraceKey]], Awaitable[list[RawEvent]]],
         metrics: Metrics = UNSEEN,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._store, self._outbox, self._commit, self._archived = store, outbox, commit, archived
-        self._metrics = metrics
+        self._metrics, self._tracing = metrics, tracing
 
     async def write(self, batch: Batch, collected: Collected, done: Callable[[], Durable]) -> None:
         """Steps 1 to 5. `done` tells, once the rows are durable, which chunks have none that is not."""
         token = uuid4().hex  # a repetition of this insert leaves no second part; a redelivered chunk is another insert
-        rows, metrics, laps = collected.rows, self._metrics, Laps(self._metrics)
+        rows, metrics, laps = collected.rows, self._metrics, Laps(self._metrics, self._tracing)
         asked = {(request.project_id, request.trace_id) for request in batch.requests}
         refused = await self._store.insert(tables.RAW_EVENTS, batch.archive, f"{token}/raw")  # 1
         laps.lap("archive")
@@ -97,7 +99,7 @@ class Flush:
         laps.lap("commit")
         count_events(metrics, (count for _, count in durable))
         count_freshness(metrics, "committed", (chunk for chunk, _ in durable))
-        laps.end(batch.events)
+        laps.end(batch.events, observations=len(rows.observations), traces=len(rows.traces), chunks=len(durable))
 
 
 def _key(row: TraceRow) -> TraceKey:

@@ -13,6 +13,7 @@ from clickhouse_connect.driver.client import Client
 from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
 from pipeline.metrics import Metric, Metrics
+from pipeline.metrics.tracing import Tracing
 from pipeline.registry import Registry
 from pipeline.store.client import connect
 from pipeline.store.errors import blame
@@ -52,7 +53,7 @@ class FoldWorker:
     watch: StoreWatch
 
 
-def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics) -> FoldWorker:
+def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, tracing: Tracing) -> FoldWorker:
     """Wire a worker, on a running event loop. Blocks until ClickHouse answers; raises StoreError when it does not."""
     client = connect(settings)
     store = counted_store(client, metrics)
@@ -74,7 +75,7 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics) 
 
     prices = PriceShelf(registry)
     archive = Archive(client, prices, partition_count, settings.trace_bytes, metrics)
-    flush = Flush(store, outbox, commit, archive.events_of, metrics)
+    flush = Flush(store, outbox, commit, archive.events_of, metrics, tracing)
     waits = Waits(settings.first, settings.hold, settings.rest)
     collector = Collector(prices, rules, waits, stages)
     intake = Intake(settings.max_event_bytes, stages)

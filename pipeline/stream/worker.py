@@ -17,6 +17,7 @@ import uvloop
 
 from pipeline.config import Settings
 from pipeline.metrics import Metrics, Role
+from pipeline.metrics.tracing import open_tracing
 from pipeline.registry import Registry, open_registry
 from pipeline.stream.app import consumer_of, die
 from pipeline.stream.gauges import Gauges, ReadLag, show_partitions
@@ -48,7 +49,8 @@ def run_evaluator(settings: Settings) -> None:
 
 async def _fold(settings: Settings, registry: Registry) -> None:
     metrics = Metrics(Role.WORKER, settings.instance_id)
-    worker = build_fold_worker(settings, registry, metrics)
+    tracing = open_tracing(settings, Role.WORKER)
+    worker = build_fold_worker(settings, registry, metrics, tracing)
     pipeline, watch = worker.pipeline, worker.watch
 
     def look() -> None:
@@ -70,6 +72,7 @@ async def _fold(settings: Settings, registry: Registry) -> None:
         }
         await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
     worker.stages.write()
+    await asyncio.to_thread(tracing.close)
 
 
 async def _evaluate(settings: Settings) -> None:
