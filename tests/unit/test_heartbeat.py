@@ -101,7 +101,8 @@ async def test_each_silence_is_told_of(caplog: pytest.LogCaptureFixture) -> None
         heart.check()
 
 
-async def test_how_late_a_beat_was_is_measured() -> None:
+async def test_how_late_a_beat_was_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.metrics.heartbeat.EVERY", 0.02)
     metrics = Metrics(Role.WORKER)
     task = await beat(Heartbeat(LIMIT, metrics))
     while not metrics.value(Metric.LOOP_DELAY):

@@ -155,7 +155,10 @@ async def test_questions_that_fail_are_counted(metrics: Metrics) -> None:
     assert metrics.value(Metric.READ_RETRIES) == 2
 
 
-async def test_dead_letters_are_counted_by_reason_once_kafka_has_them(metrics: Metrics) -> None:
+async def test_dead_letters_are_counted_by_reason_once_kafka_has_them(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.stream.outbox.RETRY_AFTER", 0.0)
     outbox = Outbox(Settings(), metrics)
     failures = iter([KafkaError("no"), None, None])
 
