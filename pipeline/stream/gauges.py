@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import structlog
-from aiokafka.errors import KafkaError
 
 from pipeline.metrics import Metric, Metrics
 from pipeline.stream.offsets import TopicPartition
@@ -47,7 +46,7 @@ class Gauges:
         try:
             async with asyncio.timeout(PATIENCE):
                 lags = await self._read_lag()
-        except (KafkaError, TimeoutError) as error:
+        except Exception as error:  # a consumer that stops has errors of many kinds, and a figure is worth no process
             log.warning("lag_not_known", error=repr(error))
             return
         shown = {(tp.topic, str(tp.partition)): lag for tp, lag in lags.items()}

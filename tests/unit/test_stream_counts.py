@@ -206,7 +206,7 @@ async def test_lag_is_shown_for_the_partitions_that_are_there(metrics: Metrics) 
 
 
 async def test_a_broker_that_does_not_answer_leaves_the_last_lag(metrics: Metrics) -> None:
-    answers = iter([{TopicPartition("t", 0): Lag(5, 1.5)}, KafkaError("no"), TimeoutError()])
+    answers = iter([{TopicPartition("t", 0): Lag(5, 1.5)}, KafkaError("no"), TimeoutError(), RuntimeError("closed")])
 
     async def read() -> dict[TopicPartition, Lag]:
         answer = next(answers)
@@ -215,7 +215,7 @@ async def test_a_broker_that_does_not_answer_leaves_the_last_lag(metrics: Metric
         return answer
 
     gauges = Gauges(metrics, read, lambda: None)
-    for _ in range(3):
+    for _ in range(4):
         await gauges.lag()
     assert metrics.value(Metric.LAG, "t", "0") == 5
 
