@@ -1,16 +1,18 @@
 """Figures that are looked at now and then instead of being counted: how much is in memory, how far behind.
 
-Every second what the process knows itself, every few seconds the lag, for which the broker is asked: while fetching
-pauses, nobody else would tell how much comes in. How it fails: a broker that does not answer leaves the last figures
-standing, and a line in the log.
+Every second what the process knows itself; every few seconds the broker is asked where partitions end, since nobody
+else would tell how much comes in while fetching pauses. How it fails: a broker that does not answer leaves the last
+ends standing, and a line in the log; what waits grows older nevertheless.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
 
 import structlog
 
 from pipeline.metrics import Metric, Metrics
+from pipeline.stream.app import consumer_of
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Partition
 from pipeline.stream.progress import Lag
@@ -18,38 +20,76 @@ from pipeline.stream.progress import Lag
 log = structlog.get_logger(__name__)
 
 EVERY = 1.0  # seconds
-LAG_EVERY = 5  # times that
+ENDS_EVERY = 5.0  # seconds
 PATIENCE = 10.0  # seconds that the broker has for its answer
 
-ReadLag = Callable[[], Awaitable[Mapping[TopicPartition, Lag]]]
+
+class Behind(Protocol):
+    """Who knows how far this process is behind."""
+
+    async def look_up_ends(self) -> None:
+        """Ask the broker; may raise."""
+
+    def lags(self) -> Mapping[TopicPartition, Lag]:
+        """By the last look-up."""
+
+
+class Consumers:
+    """The consumers of some Faust apps; of one that has not started nothing is known."""
+
+    def __init__(self, *apps: Any) -> None:
+        self._apps = apps
+
+    async def look_up_ends(self) -> None:
+        """One after the other."""
+        for app in self._apps:
+            if app.started:
+                await consumer_of(app).look_up_ends()
+
+    def lags(self) -> Mapping[TopicPartition, Lag]:
+        """All of them; no two consume one topic."""
+        lags: dict[TopicPartition, Lag] = {}
+        for app in self._apps:
+            if app.started:
+                lags |= consumer_of(app).lags()
+        return lags
 
 
 class Gauges:
-    """`run` it in the background; `look` is called before each reading of the gauges."""
+    """`run` it in the background; `look` shows what else there is, every second."""
 
-    def __init__(self, metrics: Metrics, read_lag: ReadLag, look: Callable[[], None]) -> None:
-        self._metrics, self._read_lag, self._look = metrics, read_lag, look
+    def __init__(self, metrics: Metrics, behind: Behind, look: Callable[[], None]) -> None:
+        self._metrics, self._behind, self._look = metrics, behind, look
         self._shown: set[tuple[str, str]] = set()  # topic, partition
 
     async def run(self) -> None:
         """For ever."""
-        turn = 0
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._show())
+            group.create_task(self._ask())
+
+    async def _show(self) -> None:
         while True:
             self._look()
-            if turn % LAG_EVERY == 0:
-                await self.lag()
-            turn += 1
+            self.show_lag()
             await asyncio.sleep(EVERY)
 
-    async def lag(self) -> None:
-        """Ask for the lag and show it; partitions that are gone are shown no more."""
+    async def _ask(self) -> None:
+        while True:
+            await self.ask()
+            await asyncio.sleep(ENDS_EVERY)
+
+    async def ask(self) -> None:
+        """Ask the broker once."""
         try:
             async with asyncio.timeout(PATIENCE):
-                lags = await self._read_lag()
+                await self._behind.look_up_ends()
         except Exception as error:  # a consumer that stops has errors of many kinds, and a figure is worth no process
-            log.warning("lag_not_known", error=repr(error))
-            return
-        shown = {(tp.topic, str(tp.partition)): lag for tp, lag in lags.items()}
+            log.warning("ends_not_known", error=repr(error))
+
+    def show_lag(self) -> None:
+        """As it is now; partitions that are gone are shown no more."""
+        shown = {(tp.topic, str(tp.partition)): lag for tp, lag in self._behind.lags().items()}
         for place in self._shown - shown.keys():
             self._metrics.forget(Metric.LAG, *place)
             self._metrics.forget(Metric.LAG_SECONDS, *place)

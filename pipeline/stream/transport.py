@@ -10,7 +10,7 @@ committed is delivered again, which changes nothing (I1).
 """
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Protocol
 
 from faust.transport.drivers import aiokafka as driver
@@ -39,6 +39,7 @@ class ChunkConsumer(driver.Consumer):
         self._listener = transport.listener
         self._trackers: dict[TopicPartition, PrefixTracker] = {}
         self._progress = Progress()
+        self._ends: Mapping[Any, int] = {}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, ConsumerMessage]]:
         """Yield (partition, message) per partition with records; the message's value is the list of records."""
@@ -84,18 +85,19 @@ class ChunkConsumer(driver.Consumer):
                 self._progress.committed(tp, offset)
         return True
 
-    async def lag(self) -> dict[TopicPartition, Lag]:
-        """How far this process is behind, for each of its partitions of which that is known. Asks the broker.
+    async def look_up_ends(self) -> None:
+        """Ask the broker where the partitions end; fetching tells that, too, but not while it pauses.
 
-        Raises KafkaError where the broker does not answer.
+        Raises KafkaError where the broker does not answer, and what else a consumer raises that is about to stop.
         """
-        if self._thread._consumer is None:
-            return {}
-        owned = list(self.assignment())
-        ends = await self.highwaters(*owned) if owned else {}
+        if self._thread._consumer is not None and (owned := list(self.assignment())):
+            self._ends = await self.highwaters(*owned)
+
+    def lags(self) -> dict[TopicPartition, Lag]:
+        """How far this process is behind, for each of its partitions of which that is known, by the last look-up."""
         now = Micros(time.time_ns() // 1000)
         lags: dict[TopicPartition, Lag] = {}
-        for tp, end in ends.items():
+        for tp, end in self._ends.items():
             place = _place(tp)
             if (committed := self._committed_offset[tp]) is not None:  # where Faust began to read
                 self._progress.began(place, committed)
@@ -110,6 +112,7 @@ class ChunkConsumer(driver.Consumer):
         for tp in gone:
             self._trackers.pop(tp, None)
             self._progress.revoked(tp)
+        self._ends = {tp: end for tp, end in self._ends.items() if _place(tp) not in gone}
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: Iterable[Any], generation_id: int = 0) -> None:

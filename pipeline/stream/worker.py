@@ -8,7 +8,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,9 @@ from pipeline.config import Settings
 from pipeline.metrics import Metrics, Role
 from pipeline.metrics.tracing import open_tracing
 from pipeline.registry import Registry, open_registry
-from pipeline.stream.app import consumer_of, die
-from pipeline.stream.gauges import Gauges, ReadLag, show_partitions
-from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.app import die
+from pipeline.stream.gauges import Consumers, Gauges, show_partitions
 from pipeline.stream.outbox import Outbox
-from pipeline.stream.progress import Lag
 from pipeline.stream.status import has_joined, is_moving, open_status
 from pipeline.stream.topology import build_evaluation_worker, build_fold_worker
 
@@ -67,7 +65,7 @@ async def _fold(settings: Settings, registry: Registry) -> None:
             "flush_failed": pipeline.run(),
             "rules_failed": worker.rules.run(),
             "prices_failed": worker.prices.run(),
-            "gauges_failed": Gauges(metrics, lag_of(worker.app), look).run(),
+            "gauges_failed": Gauges(metrics, Consumers(worker.app), look).run(),
             "heartbeat_failed": heart.run(),
         }
         await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
@@ -93,23 +91,10 @@ async def _evaluate(settings: Settings) -> None:
             "tables_start_failed": worker.tables_app.start(),
             "tables_app_crashed": raise_crash(worker.tables_app),
             "tables_failed": tables.run(),
-            "gauges_failed": Gauges(metrics, lag_of(worker.app, worker.tables_app), watch.show).run(),
+            "gauges_failed": Gauges(metrics, Consumers(worker.app, worker.tables_app), watch.show).run(),
             "heartbeat_failed": heart.run(),
         }
         await _run_until_signal(worker.app, assigned, background, worker.outbox, close)
-
-
-def lag_of(*apps: Any) -> ReadLag:
-    """Asks the apps' consumers how far they are behind; of one that has not started nothing is known."""
-
-    async def read() -> Mapping[TopicPartition, Lag]:
-        lags: dict[TopicPartition, Lag] = {}
-        for app in apps:
-            if app.started:
-                lags |= await consumer_of(app).lag()
-        return lags
-
-    return read
 
 
 async def _run_until_signal(

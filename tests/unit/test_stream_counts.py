@@ -190,45 +190,55 @@ def test_evaluations_are_counted_by_outcome() -> None:
     assert counted == {"scored": 1, "no_trace": 1, "wrong_rule": 1, "no_opinion": 1}
 
 
-async def test_lag_is_shown_for_the_partitions_that_are_there(metrics: Metrics) -> None:
-    lags = {TopicPartition("t", 0): Lag(5, 1.5), TopicPartition("t", 1): Lag(0, 0.0)}
+class Behind:
+    """A consumer whose look-ups have these ends, or fail."""
 
-    async def read() -> dict[TopicPartition, Lag]:
-        return lags
+    def __init__(self, *answers: Exception | None) -> None:
+        self.found: dict[TopicPartition, Lag] = {}
+        self.answers = iter(answers)
+        self.asked = asyncio.Event()
 
-    gauges = Gauges(metrics, read, lambda: None)
-    await gauges.lag()
+    async def look_up_ends(self) -> None:
+        self.asked.set()
+        if (error := next(self.answers, None)) is not None:
+            raise error
+
+    def lags(self) -> dict[TopicPartition, Lag]:
+        return self.found
+
+
+def test_lag_is_shown_for_the_partitions_that_are_there(metrics: Metrics) -> None:
+    behind = Behind()
+    gauges = Gauges(metrics, behind, lambda: None)
+    behind.found = {TopicPartition("t", 0): Lag(5, 1.5), TopicPartition("t", 1): Lag(0, 0.0)}
+    gauges.show_lag()
     assert (metrics.value(Metric.LAG, "t", "0"), metrics.value(Metric.LAG_SECONDS, "t", "0")) == (5, 1.5)
-    del lags[TopicPartition("t", 0)]
-    await gauges.lag()
+    del behind.found[TopicPartition("t", 0)]
+    gauges.show_lag()
     assert 'spanfold_lag_records{partition="0",topic="t"}' not in metrics.text().decode()
     assert 'spanfold_lag_records{partition="1",topic="t"} 0.0' in metrics.text().decode()
 
 
-async def test_a_broker_that_does_not_answer_leaves_the_last_lag(metrics: Metrics) -> None:
-    answers = iter([{TopicPartition("t", 0): Lag(5, 1.5)}, KafkaError("no"), TimeoutError(), RuntimeError("closed")])
-
-    async def read() -> dict[TopicPartition, Lag]:
-        answer = next(answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    gauges = Gauges(metrics, read, lambda: None)
-    for _ in range(4):
-        await gauges.lag()
-    assert metrics.value(Metric.LAG, "t", "0") == 5
+@pytest.mark.parametrize("error", [KafkaError("no"), TimeoutError(), RuntimeError("Event loop is closed")])
+async def test_a_look_up_that_fails_ends_nothing(metrics: Metrics, error: Exception) -> None:
+    gauges = Gauges(metrics, Behind(error), lambda: None)
+    await gauges.ask()
+    await gauges.ask()
 
 
-async def test_gauges_are_looked_at_for_ever(metrics: Metrics) -> None:
-    looked = asyncio.Event()
-
-    async def read() -> dict[TopicPartition, Lag]:
-        return {}
-
-    task = asyncio.create_task(Gauges(metrics, read, looked.set).run())
+async def test_a_broker_that_hangs_keeps_no_other_figure_waiting(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.stream.gauges.EVERY", 0.01)
+    behind, looks = Behind(), asyncio.Queue[None]()
+    never = asyncio.Event()
+    behind.look_up_ends = never.wait  # type: ignore[method-assign,assignment]
+    task = asyncio.create_task(Gauges(metrics, behind, lambda: looks.put_nowait(None)).run())
     async with asyncio.timeout(10):
-        await looked.wait()
+        await looks.get()
+        behind.found = {TopicPartition("t", 0): Lag(1, 9.0)}
+        await looks.get()
+    assert not task.done()
     task.cancel()
 
 
