@@ -67,11 +67,13 @@ class Evaluation:
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:
         """Ready for chunks."""
         self._metrics.add(Metric.REBALANCES, 1, "assigned")
+        self._metrics.set(Metric.PARTITIONS, len(partitions))
         self.assigned.set()
 
     async def partitions_revoked(self, partitions: set[TopicPartition]) -> None:
         """Nothing waits between chunks; a chunk under way that waits for the store gives up."""
         self._metrics.add(Metric.REBALANCES, 1, "revoked")
+        self._metrics.set(Metric.PARTITIONS, 0)
         self.assigned.clear()
         self._generation += 1
 

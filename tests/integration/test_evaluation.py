@@ -56,7 +56,14 @@ def test_a_share_of_settled_traces_is_scored_and_a_repeat_scores_nothing_twice(s
             "spanfold_dead_letters_total{reason=malformed}": 0,
         },
     )
-    _expect(shown["evaluate"], {"spanfold_evaluations_total{outcome=scored}": wanted, "spanfold_records_total": wanted})
+    _expect(
+        shown["evaluate"],
+        {
+            "spanfold_evaluations_total{outcome=scored}": wanted,
+            "spanfold_records_total": wanted,
+            "spanfold_assigned_partitions": 4,
+        },
+    )
     for port in shown.values():
         assert httpx.get(f"http://127.0.0.1:{port}/health/ready").json()["status"] == "OK"
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from array import array
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,8 +17,9 @@ from pipeline.evaluate.scoring import scores
 from pipeline.events.model import Kind, Micros, Record
 from pipeline.events.reasons import Reason
 from pipeline.metrics import Metric, Metrics, Role
-from pipeline.store import tables
+from pipeline.store import lookups, tables
 from pipeline.store.insert import Refused
+from pipeline.stream import archive as archive_module
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk, ChunkCount, Span
 from pipeline.stream.counted import CountedStore, count_calls, count_events, count_freshness
@@ -30,6 +32,8 @@ from pipeline.stream.persist import ask_store
 from pipeline.stream.progress import Lag
 from pipeline.stream.stages import Stages
 from pipeline.stream.store_watch import LONGEST_SILENCE, StoreWatch
+from tests.bench import bench_giant
+from tests.bench.simulated import batched, created, simulated
 from tests.fixtures.store import observation_row, raw_event_row
 from tests.unit.collecting import AT, TP, Worker
 
@@ -253,6 +257,46 @@ def test_what_partitions_hold_is_shown_in_sum(metrics: Metrics) -> None:
     assert metrics.value(Metric.KNOWN) == 3
     show_partitions(metrics, [])
     assert metrics.value(Metric.OPEN) == 0
+
+
+def test_a_pipeline_counts_what_comes_what_leaves_memory_and_what_it_calls_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lookups, "read_back", lambda *_: [])
+    monkeypatch.setattr(lookups, "stored_traces", lambda *_: {})
+    monkeypatch.setattr(archive_module, "ask_store", answer_at_once)
+    events = [created(f"t{n}", f"o{n}", None, n) for n in range(5)]
+    with simulated(resident_traces=2) as (worker, do):
+        do(worker.take(events))
+        do(worker.flush(Micros(worker.now + 5_000_000)))
+        metrics = worker.metrics
+        assert metrics.value(Metric.RECORDS) == 5
+        assert metrics.value(Metric.BYTES) == sum(len(event.value) for event in events)
+        assert metrics.value(Metric.REBALANCES, "assigned") == 1
+        assert metrics.value(Metric.EVICTED) == 3
+        show_partitions(metrics, worker.pipeline.partitions.values())
+        assert (metrics.value(Metric.ASLEEP), metrics.value(Metric.RESIDENT)) == (3, 2)
+        do(worker.flush(Micros(worker.now + 61_000_000)))
+        assert metrics.value(Metric.WOKEN) == 3
+        assert metrics.value(Metric.SETTLED) == 2
+        assert metrics.value(Metric.STAGE_SECONDS, "fold") > 0
+
+
+async def answer_at_once(question: Callable[[], Any], *_: object) -> Any:
+    return question()
+
+
+def test_what_comes_back_of_giant_traces_is_counted() -> None:
+    case = bench_giant.cases(300, 150)["fan, the trace's attributes last"]._replace(per_flush=40)
+    stream = bench_giant.Stream(case)
+    with simulated(stream.again, trace_bytes=20_000) as (worker, do):
+        for some in batched(stream, case.per_flush):
+            do(worker.take(some))
+            do(worker.tick())
+        while worker.partition.open or worker.partition.unwritten:
+            do(worker.tick())
+        assert worker.metrics.value(Metric.READ_BACKS, "observation") >= case.observations / 2
+        assert worker.metrics.value(Metric.READ_BACK_SECONDS) > 0
 
 
 def test_a_store_that_is_silent_for_long_is_complained_about(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
