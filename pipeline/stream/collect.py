@@ -46,6 +46,7 @@ class Collected(NamedTuple):
     rows: Rows
     released: list[Part]
     wanted: list[tuple[Partition, bytes, list[str]]]
+    settled: int = 0  # traces that settle with this flush
 
 
 class Collector:
@@ -63,6 +64,7 @@ class Collector:
         built: list[tuple[TraceState, Built, bool]] = []
         released: list[Part] = []
         wanted_: list[tuple[Partition, bytes, list[str]]] = []
+        settled_ = 0
         with self._stages.stage("build"):
             for partition in partitions:
                 now = partition.clock()
@@ -79,6 +81,7 @@ class Collector:
                         wanted_.append((partition, key, wanted(state)))
                     elif settles:
                         partition.settle(key)
+                        settled_ += 1
                         batch.requests += self._requests(state)
                     built.append((state, result, partition.is_settled(key)))
                     if result.complete and (part := partition.written(key, state)) is not None:
@@ -88,7 +91,7 @@ class Collector:
             at = Micros(time.time_ns() // 1000)
             for state, result, settled in built:
                 add_rows(rows, state, result, settled=settled, now=at)
-        return Collected(rows, released, wanted_)
+        return Collected(rows, released, wanted_, settled_)
 
     def _candidates(self, partition: Partition, due: dict[bytes, bool]) -> list[tuple[bytes, TraceState]]:
         """Traces with rows that are out of date, and clean ones that may settle."""

@@ -86,7 +86,7 @@ class Flush:
         settled = [row for row in rows.traces if row.settled and _key(row) in asked]
         if settled:  # not before it was asked for: nobody looks for what a settled trace was not asked
             await self._store.insert(tables.TRACES, settled, f"{token}/settled")
-        metrics.add(Metric.SETTLED, sum(row.settled for row in rows.traces))
+        metrics.add(Metric.SETTLED, collected.settled)
         laps.lap("send")
         for part in collected.released:
             part.release()
