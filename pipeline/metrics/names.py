@@ -44,7 +44,10 @@ class Metric(StrEnum):
         "spanfold_rebalances_total",
         counter("rebalances", STREAM, "How often partitions came or went.", what=("assigned", "revoked")),
     )
-    RECORDS = "spanfold_records_total", counter("records", STREAM, "Kafka records that were taken in.")
+    RECORDS = (
+        "spanfold_records_total",
+        counter("records", STREAM, "Kafka records that were taken in: events by workers, requests by evaluators."),
+    )
     BYTES = "spanfold_record_bytes_total", counter("bytes", STREAM, "Their values.")
     LAG = (
         "spanfold_lag_records",

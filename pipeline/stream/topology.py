@@ -123,7 +123,7 @@ def build_evaluation_worker(settings: Settings, metrics: Metrics) -> EvaluationW
     evaluation = Evaluation(settings, client, outbox, metrics)
     app = create_app(settings, "evaluate", [settings.evaluations_topic], evaluation)
     evaluation.commit_through(app)
-    tables = TopicTables(copies(settings), counted_store(client, metrics))
+    tables = TopicTables(copies(settings), counted_store(client, metrics), metrics=metrics)
     tables_app = create_app(settings, "tables", tables.topics, tables)
     tables.commit_through(tables_app)
     return EvaluationWorker(app, evaluation, tables_app, tables, outbox, StoreWatch(client, metrics))
