@@ -151,7 +151,14 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Requests by route", "reqps", (_rate("spanfold_ingest_requests_total", "route"),)),
         Panel("Bodies held", "bytes", (("spanfold_ingest_held_bytes", "{{instance}}"),)),
         Panel("Lag that it sees", "short", (("spanfold_ingest_lag_events", "{{instance}}"),)),
-        Panel("Media reported", "ops", (_rate("spanfold_ingest_media_uploads_total", "outcome"),)),
+        Panel(
+            "Media reported, events to the overflow",
+            "ops",
+            (
+                _rate("spanfold_ingest_media_uploads_total", "outcome", "media: {{outcome}}"),
+                ("sum(rate(spanfold_ingest_overflow_events_total[$__rate_interval]))", "overflow"),
+            ),
+        ),
     ),
     "Processes": (
         Panel("CPU", "percentunit", (_rate("process_cpu_seconds_total", "instance"),)),

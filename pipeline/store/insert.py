@@ -108,7 +108,9 @@ class Inserter:
                 await self._pause(target, StoreError(undecided[0].message), rounds)
                 rounds += 1
         for bad in refused:
-            log.error("row_refused", table=table, code=bad.code, error=bad.message[:500], **_ids(bad.row))
+            # What ClickHouse says may quote the value: that is in the dead letter and not for a log. Ours does not.
+            said = bad.message if bad.code is None else ""
+            log.error("row_refused", table=table, code=bad.code, error=said, **_ids(bad.row))
         return refused
 
     async def _sweep(self, table: Table, rows: Sequence[NamedTuple], token: str) -> _Sweep:

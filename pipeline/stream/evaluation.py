@@ -70,7 +70,7 @@ class Evaluation:
         self._metrics.set(Metric.PARTITIONS, len(partitions))
         self.assigned.set()
 
-    async def partitions_revoked(self, partitions: set[TopicPartition]) -> None:
+    async def partitions_revoked(self, partitions: set[TopicPartition], deadline: float) -> None:
         """Nothing waits between chunks; a chunk under way that waits for the store gives up."""
         self._metrics.add(Metric.REBALANCES, 1, "revoked")
         self._metrics.set(Metric.PARTITIONS, 0)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.metrics import Metric
+from pipeline.metrics import Metric, Role
 from pipeline.metrics.dashboard import ROWS, text
 from tests.fixtures import promql
 
@@ -67,10 +67,11 @@ def test_panels_do_not_lie_on_each_other() -> None:
     assert len({panel["id"] for panel in panels}) == len(panels)
 
 
-def test_every_metric_is_looked_at_by_somebody() -> None:
+def test_every_metric_of_workers_and_front_doors_is_looked_at_by_somebody() -> None:
     asked = " ".join(query for panels in ROWS.values() for panel in panels for query, _ in panel.queries)
     asked += " ".join(alert["expr"] for alert in ALERTS)
-    assert [metric for metric in Metric if metric not in asked] == [Metric.BUILD]
+    ours = [metric for metric in Metric if metric.spec.roles != {Role.EVALUATOR}]
+    assert [metric for metric in ours if metric not in asked] == [Metric.BUILD], "add a panel to metrics/dashboard.py"
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
