@@ -115,7 +115,7 @@ def ingest(data: Data = None) -> None:
     from pipeline.ingest import serve
     from pipeline.score_lookup import ScoreLookup
 
-    settings = _as_role(data)
+    settings = _as_role(data, "ingest")
     serve(settings, ScoreLookup(settings))
 
 
@@ -128,7 +128,7 @@ def worker(data: Data = None) -> None:
     from pipeline.events.confluent import use_registry
     from pipeline.stream.worker import run_worker
 
-    settings = _as_role(data)
+    settings = _as_role(data, "worker")
     use_registry(settings.schema_registry)
     run_worker(settings)
 
@@ -141,7 +141,7 @@ def evaluate(data: Data = None) -> None:
     """
     from pipeline.stream.worker import run_evaluator
 
-    run_evaluator(_as_role(data))
+    run_evaluator(_as_role(data, "evaluator"))
 
 
 @app.command(rich_help_panel="Set up")
@@ -328,13 +328,13 @@ register_retention_commands(app)
 register_user_commands(app)
 
 
-def _as_role(data: Path | None) -> "Settings":
+def _as_role(data: Path | None, role: str) -> "Settings":
     """Settings for a process that runs for long: its logs are set up, too."""
     from pipeline.local.stack import find_settings
     from pipeline.ops.logs import configure_logs
 
     settings = find_settings(data)
-    configure_logs(settings)
+    configure_logs(settings, role)
     return settings
 
 

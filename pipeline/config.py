@@ -24,6 +24,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(DEFAULT_DATA_DIR, description="Where the embedded stack keeps its data and logs.")
     log_level: str = Field("info", description="debug, info, warning or error.")
+    log_format: str = Field("text", description="text, or json for an object a line.")
 
     # Kafka
     kafka_bootstrap: str = Field("localhost:9092", description="Bootstrap servers, host:port, comma separated.")
@@ -159,6 +160,13 @@ class Settings(BaseSettings):
         ge=-1,
         le=65535,
         description="Port on which they do, and answer /health/live and /ready; 0: a free one, -1: none.",
+    )
+
+    otel_endpoint: str = Field(
+        "", description="URL of OTLP over HTTP for traces of the pipeline itself; empty for none. Needs spanfold[otel]."
+    )
+    stuck_after: float = Field(
+        15.0, gt=0, description="Seconds without a turn of its event loop after which a process counts as stuck."
     )
 
     # Evaluation

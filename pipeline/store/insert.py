@@ -217,12 +217,18 @@ def _tell(table: str, bad: Refused) -> None:
         # What ClickHouse says may quote the value: that is in the dead letter and not for a log. Ours does not.
         table=table, code=bad.code, error=bad.message if bad.code is None else "",
         remedy="" if known else "Classify the code in pipeline/store/error_codes.py; its dead letters can be replayed.",
+        **_ids(bad.row),
     )  # fmt: skip
 
 
 def _block(table: Table, rows: Sequence[NamedTuple], token: str) -> _Block:
     data = encode(table, rows)
     return _Block(lz4.frame.compress(data), f"{token}:{xxhash.xxh3_64_hexdigest(data)}")
+
+
+def _ids(row: NamedTuple) -> dict[str, str]:
+    """What a row is about, for the log."""
+    return {"project": getattr(row, "project_id", ""), "trace": getattr(row, "trace_id", "")}
 
 
 def _gives_up(error: Exception, rows: int, attempt: int, tries: int) -> bool:

@@ -9,9 +9,11 @@ then the stored rows stand for the events that are gone (stream/expired.py).
 How it fails: while ClickHouse does not answer, reading waits and tries again for ever, and so do those who need it.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import structlog
 from clickhouse_connect.driver.client import Client
@@ -22,6 +24,7 @@ from pipeline.events.priced import Pricer
 from pipeline.fold.build import rest
 from pipeline.fold.shed import shed
 from pipeline.fold.state import TraceState
+from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.store import lookups
 from pipeline.store.lookups import Entity, RawEvent, StoredTrace, TraceKey
 from pipeline.store.rows import EPOCH_STEP
@@ -33,6 +36,8 @@ from pipeline.stream.partition import Partition
 from pipeline.stream.persist import ask_store
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 KEYS_PER_QUERY = 500
 OPEN_PER_QUERY = 50_000
@@ -55,9 +60,11 @@ class Archive:
         prices: Callable[[], Pricer],
         partitions: Callable[[str], Awaitable[int]],
         trace_bytes: int,
+        metrics: Metrics = UNSEEN,
     ) -> None:
         """`partitions` tells how many a topic has now; see fold/shed.py for `trace_bytes`."""
         self._client, self._prices, self._partitions, self._trace_bytes = client, prices, partitions, trace_bytes
+        self._metrics = metrics
 
     async def open(self, partition: Partition) -> None:
         """1 fill the filter of known traces, then the partition is ready; 2 put those that are open to sleep in it.
@@ -67,13 +74,13 @@ class Archive:
         client, (topic, number) = self._client, partition.tp
         partition.count = max(await self._partitions(topic), number + 1)
         known = partial(lookups.known_trace_hashes, client, topic, number, partition.count)
-        hashes = await ask_store(known, partition.is_revoked)  # 1
+        hashes = await self._ask(known, partition)  # 1
         partition.known.replace(hashes)
         partition.ready.set()
         after, found = ("", ""), 0  # 2
         while True:
             page = partial(lookups.open_traces, client, number, partition.count, OPEN_PER_QUERY, after)
-            traces = await ask_store(page, partition.is_revoked)
+            traces = await self._ask(page, partition)
             for project_id, trace_id, ended in traces:
                 key = record_key(project_id, trace_id)
                 if key not in partition.traces:
@@ -89,17 +96,34 @@ class Archive:
         """Fold the archived events of these (project, trace) into the partition. Traces in memory are left alone."""
         for at in range(0, len(names), KEYS_PER_QUERY):
             question = partial(self._restored, partition.tp, names[at : at + KEYS_PER_QUERY], self._prices())
-            for each in await ask_store(question, partition.is_revoked):
+            with self._timed():
+                restored = await self._ask(question, partition)
+            for each in restored:
                 if each.key not in partition.traces:
                     _admit(partition, each)
+                    self._metrics.add(Metric.READ_BACKS, 1, "trace")
 
     async def bring_back(self, partition: Partition, key: bytes, ids: Sequence[str]) -> None:
         """The content of some observations of a giant trace, which was let go."""
-        await bring_content_back(self._client, partition, key, ids)
+        with self._timed():
+            await bring_content_back(self._client, partition, key, ids, self._metrics)
 
     async def events_of(self, entities: Sequence[Entity]) -> list[RawEvent]:
         """The archived events of these entities, however long it takes."""
-        return await ask_store(lambda: list(lookups.read_back_entities(self._client, entities)), lambda: False)
+        question = partial(lookups.read_back_entities, self._client, entities)
+        return await ask_store(lambda: list(question()), lambda: False, self._metrics)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """The time in which something comes back into memory."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._metrics.add(Metric.READ_BACK_SECONDS, time.perf_counter() - began)
+
+    async def _ask(self, question: Callable[[], T], partition: Partition) -> T:
+        return await ask_store(question, partition.is_revoked, self._metrics)
 
     def _restored(self, tp: TopicPartition, names: Sequence[TraceKey], price: Pricer) -> list[Restored]:
         """Fold the traces; one that grows beyond the limit lets go of what was said of its first observations."""

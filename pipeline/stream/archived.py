@@ -38,7 +38,10 @@ def read(raw: RawEvent) -> Reading | None:
     try:
         events, _ = take_out(raw.value, decode_record(record_of(raw), NO_LIMIT))  # media were stored before it was
     except DecodeError as error:
-        log.error("archived_event_unreadable", trace=raw.trace_id, event_id=raw.event_id, error=repr(error)[:500])
+        log.error(
+            "archived_event_unreadable",
+            project=raw.project_id, trace=raw.trace_id, event_id=raw.event_id, error=repr(error)[:500],
+        )  # fmt: skip
         return None
     if raw.position < len(events) and events[raw.position].event_id == raw.event_id:
         return Reading(events[raw.position], events)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from pipeline.events.model import Record
+from pipeline.events.model import Micros, Record
 from pipeline.stream.offsets import TopicPartition
 
 
@@ -29,7 +29,8 @@ class Chunk:
 
     def span(self) -> "Span":
         """What is left of it once its records were decoded."""
-        return Span(self.tp, self.records[0].offset, self.records[-1].offset, len(self.records), self.ack)
+        first, last = self.records[0], self.records[-1]
+        return Span(self.tp, first.offset, last.offset, len(self.records), self.ack, first.timestamp)
 
 
 class Span(NamedTuple):
@@ -40,6 +41,7 @@ class Span(NamedTuple):
     last: int
     records: int  # 0: all of them belong to other chunks
     ack: Callable[[], object]
+    appended: Micros = Micros(0)  # when the broker got the first record; 0: not known
 
 
 @dataclass(slots=True)

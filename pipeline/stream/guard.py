@@ -131,7 +131,7 @@ def _failure(raw: RawEvent, max_bytes: int) -> Reason | None:
     except DecodeError as error:
         return error.reason
     except Exception as error:
-        log.error("archived_event_unreadable", trace=raw.trace_id, event_id=raw.event_id, error=repr(error)[:500])
+        log.error("archived_event_unreadable", project=raw.project_id, trace=raw.trace_id, error=repr(error)[:500])
         return Reason.DECODER_FAILED
     return None
 

@@ -11,6 +11,7 @@ from functools import partial
 
 from pipeline.blobs import Media, MediaStore
 from pipeline.events.media import Medium
+from pipeline.metrics import UNSEEN, Metrics
 from pipeline.stream.persist import ask_store
 
 AT_ONCE = 8
@@ -19,8 +20,8 @@ AT_ONCE = 8
 class MediaKeeper:
     """Writes media to the blob store, in threads."""
 
-    def __init__(self, store: MediaStore) -> None:
-        self._store = store
+    def __init__(self, store: MediaStore, metrics: Metrics = UNSEEN) -> None:
+        self._store, self._metrics = store, metrics
 
     async def __call__(self, found: Iterable[tuple[str, Medium]], unneeded: Callable[[], bool]) -> None:
         """Return when all of these (project, medium) are durable. Raises persist.Cancelled once `unneeded`."""
@@ -29,7 +30,8 @@ class MediaKeeper:
             await asyncio.gather(*self._puts(media[first : first + AT_ONCE], unneeded))
 
     def _puts(self, media: Sequence[tuple[str, Medium]], unneeded: Callable[[], bool]) -> list[asyncio.Task[None]]:
-        return [asyncio.create_task(ask_store(partial(self._put, *each), unneeded)) for each in media]
+        questions = [partial(self._put, *each) for each in media]
+        return [asyncio.create_task(ask_store(question, unneeded, self._metrics)) for question in questions]
 
     def _put(self, project_id: str, medium: Medium) -> None:
         sha256 = base64.b64encode(medium.sha256).decode()

@@ -18,6 +18,7 @@ from pipeline.config import Settings
 from pipeline.evaluate.requests import EvaluationRequest, encode_request
 from pipeline.events import headers
 from pipeline.kafka_client import kafka_options
+from pipeline.metrics import UNSEEN, Metric, Metrics, Role
 from pipeline.store.insert import Refused
 from pipeline.store.tables import DEAD_LETTERS
 from pipeline.stream.dead_letter_row import IN_TABLE, row_of
@@ -50,9 +51,8 @@ class Store(Protocol):
 class Outbox:
     """An idempotent producer (acks=all) whose sends return once everything is acknowledged."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
-        self._settings = settings
-        self._store = store
+    def __init__(self, settings: Settings, store: Store, metrics: Metrics = UNSEEN) -> None:
+        self._settings, self._store, self._metrics = settings, store, metrics
         self._producer: Any = None
         self.mover = Mover(settings)
 
@@ -81,12 +81,16 @@ class Outbox:
         if large:
             await self._keep(large)
             await self.send(topic, large, _pointer)
+        for letter in letters:
+            self._metrics.add(Metric.DEAD_LETTERS, 1, letter.reason)
 
     async def evaluations(self, requests: Sequence[EvaluationRequest]) -> None:
         """To the evaluations topic."""
         await self.send(
             self._settings.evaluations_topic, requests, lambda each: Message(each.key, encode_request(each))
         )
+        if self._metrics.role is not Role.EVALUATOR:
+            self._metrics.add(Metric.REQUESTED, len(requests))
 
     async def move(self, moves: Sequence[Move]) -> None:
         """To other partitions, as they are."""
@@ -115,6 +119,7 @@ class Outbox:
                     raise result
             waiting = [each for each, _ in failed]
             if failed:
+                self._metrics.add(Metric.SEND_RETRIES, len(failed))
                 log.warning("send_failed", topic=topic, messages=len(failed), error=repr(failed[0][1]))
                 await asyncio.sleep(RETRY_AFTER)
         return aside

@@ -6,6 +6,7 @@ committed, the rest is dropped uncommitted and comes again to the next owner.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from typing import Any
 import structlog
 
 from pipeline.events.media import Medium
+from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.stream.archive import Archive
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk, ChunkCount
 from pipeline.stream.collect import Collected, Collector
+from pipeline.stream.counted import count_freshness
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.flush import Durable, Flush
 from pipeline.stream.intake import Decoded, Intake, split
@@ -26,6 +29,7 @@ from pipeline.stream.moves import Move, at_home
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import WAKE_AT_ONCE, Clock, Limits, Partition, monotonic
 from pipeline.stream.persist import Cancelled
+from pipeline.stream.pressure import Pressure
 from pipeline.stream.stages import Stages
 
 log = structlog.get_logger(__name__)
@@ -64,14 +68,17 @@ class Pipeline:
         guard: Look | None = None,
         keep: Keep | None = None,
         aside: Aside | None = None,
+        metrics: Metrics = UNSEEN,
     ) -> None:
         self._prepare, self._guard, self._keep, self._aside = prepare, guard, keep, aside
+        self._metrics, self.pressure = metrics, Pressure(metrics)
         self._archive, self._intake, self._collector, self._flush = archive, intake, collector, flush
         self._limits, self._pace, self._stages, self._clock = limits, pace, stages, clock
         self.partitions: dict[TopicPartition, Partition] = {}
         self.batch = Batch()
         self._lanes: dict[Partition, ColdLane] = {}
         self._writing: asyncio.Task[None] | None = None
+        self.writing_since: float | None = None  # time.monotonic(), of the flush under way
         self._background: set[asyncio.Task[None]] = set()
         self._failed = asyncio.get_running_loop().create_future()
         self._full = asyncio.Event()
@@ -87,9 +94,10 @@ class Pipeline:
         if partition is None:
             chunk.ack()  # not ours any more
             return
-        await partition.ready.wait()
-        await self._room.wait()
-        await partition.until_calm()
+        await self.pressure.wait("partition", partition.ready)
+        await self.pressure.wait("store", self._room)
+        if partition.is_crowded:
+            await self.pressure.during("read_back", partition.until_calm())
         if partition.revoked:
             chunk.ack()
             return
@@ -104,20 +112,23 @@ class Pipeline:
         taken = self._intake.decode(chunk)
         if self._guard is not None:
             await self._guard(len(chunk.records), taken.dead)
+        count_freshness(self._metrics, "decoded", (taken.chunk,))
         if self._prepare is not None:
             await self._prepare(taken.decoded)
         if taken.media and self._keep is not None:
             with suppress(Cancelled):
-                await self._keep(taken.media, partition.is_revoked)
+                await self.pressure.during("media", self._keep(taken.media, partition.is_revoked))
         lane = self._lanes.get(partition)
         if lane is not None:
-            await lane.room()
+            await self.pressure.wait("read_back", lane.has_room)
         if partition.revoked or lane is None:
             chunk.ack()  # the next owner gets these records again
             return
         batch = self.batch
         batch.dead += taken.dead
         batch.bytes += chunk.size
+        self._metrics.add(Metric.RECORDS, len(chunk.records))
+        self._metrics.add(Metric.BYTES, chunk.size)
         stay, moves = at_home(partition, taken.decoded)
         batch.moves += moves
         fresh, cold = split(partition, stay)
@@ -173,13 +184,14 @@ class Pipeline:
             return False
         writing = self._writing = asyncio.create_task(self._flush.write(batch, collected, self._done))
         writing.add_done_callback(self._written)
+        self.writing_since = time.monotonic()
         await asyncio.wait([writing])
         if writing.cancelled():
             return True  # its partitions were revoked
         writing.result()
         self._stages.flushed()
         for partition in self._ready():
-            partition.evict()
+            self._metrics.add(Metric.EVICTED, partition.evict())
         return True
 
     def _done(self) -> Durable:
@@ -188,13 +200,14 @@ class Pipeline:
         return [entry for part in parts for entry in part.chunks]
 
     def _written(self, _: object) -> None:
-        self._writing = None
+        self._writing = self.writing_since = None
 
     def _call_back(self, partitions: Sequence[Partition], collected: Collected) -> None:
         """Have that read back which must be written and is not in memory."""
         for partition in partitions:
             lane = self._lanes[partition]
             if names := partition.asleep(WAKE_AT_ONCE - lane.called):
+                self._metrics.add(Metric.WOKEN, len(names))
                 lane.call(names)
         for partition, key, ids in collected.wanted:
             self._lanes[partition].want(key, ids)
@@ -210,6 +223,7 @@ class Pipeline:
         """Open each new partition in the background; its chunks wait for it."""
         if self._closing:
             return
+        self._metrics.add(Metric.REBALANCES, 1, "assigned")
         share = max(len(partitions), 1)
         limits = self._limits._replace(
             traces=max(self._limits.traces // share, 1),
@@ -252,6 +266,8 @@ class Pipeline:
 
         Kafka revokes everything at once (eager protocol), so what is stopped belongs to nobody here any more.
         """
+        self._metrics.add(Metric.REBALANCES, 1, "revoked")
+        self.assigned.clear()
         try:
             async with asyncio.timeout_at(deadline):
                 await self.flush(everything=True)

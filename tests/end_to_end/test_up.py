@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -82,6 +83,12 @@ def until(condition: Callable[[], bool], within: float) -> None:
         time.sleep(0.05)
 
 
+def beats(metrics: str) -> bool:
+    """Whether the process that shows these has an event loop that turns."""
+    found = re.search(r"^spanfold_loop_delay_seconds_count (\S+)", metrics, re.MULTILINE)
+    return found is not None and float(found[1]) > 0
+
+
 def runs(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
     try:
@@ -141,7 +148,9 @@ def test_an_event_becomes_a_row_and_sigterm_stops_everything_in_ten_seconds(data
         assert httpx.get(f"{stack['http']}/api/public/health", timeout=30).status_code == 200
         assert set(stack["metrics"]) == {"ingest", "worker-1", "worker-2", "evaluator"}
         for url in stack["metrics"].values():
-            assert "spanfold_build_info" in httpx.get(url, timeout=30).text
+            until(lambda url=url: beats(httpx.get(url, timeout=30).text), VISIBLE_WITHIN)
+            for path in ("live", "ready"):
+                assert httpx.get(url.replace("/metrics", f"/health/{path}"), timeout=30).json()["status"] == "OK"
 
         send_trace(stack, "trace-1")
         until(lambda: trace_ids(stack) == ["trace-1"], VISIBLE_WITHIN)

@@ -64,7 +64,7 @@ class Clock:
 def in_memory(clock: Clock) -> Iterator[None]:
     """Let the stream's modules read this clock, and ask the store in memory where they would ask ClickHouse."""
 
-    async def ask(question: Callable[[], Any], unneeded: Callable[[], bool]) -> Any:
+    async def ask(question: Callable[[], Any], unneeded: Callable[[], bool], *_: object) -> Any:
         await asyncio.sleep(0)
         if unneeded():
             raise Cancelled
