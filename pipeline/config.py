@@ -138,6 +138,11 @@ class Settings(BaseSettings):
         return f"{self.topic_prefix}.dead-letters"
 
     @cached_property
+    def edge_counts_topic(self) -> str:
+        """What front doors have accepted, for the ledger."""
+        return f"{self.topic_prefix}.edge-counts"
+
+    @cached_property
     def blobs(self) -> str:
         """Where media are kept, as fsspec names it."""
         return self.blob_url or str(self.data_dir / "blobs")

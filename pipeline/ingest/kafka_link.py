@@ -9,7 +9,7 @@ as it takes; whoever waits sets the deadline.
 import asyncio
 import logging
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
@@ -32,6 +32,14 @@ class Outcome(Enum):
     STORED = "stored"
     TOO_LARGE = "too large"  # for the topic's max.message.bytes
     FAILED = "failed"  # not acknowledged; it may or may not be in the topic
+
+
+class Delivery(NamedTuple):
+    """What became of a batch: of one that is stored the first offset, and when the log took it (ms); -1: not told."""
+
+    outcome: Outcome
+    offset: int = -1
+    at: int = -1
 
 
 class KafkaLink:
@@ -77,18 +85,29 @@ class KafkaLink:
         except (TimeoutError, KafkaError):
             return False
 
-    async def deliver(self, producer: Any, batch: Any, partition: int) -> Outcome:
+    async def deliver(self, producer: Any, batch: Any, partition: int) -> Delivery:
         """Send one batch of records and wait for all replicas; waits as long as Kafka is away."""
         try:
-            await (await producer.send_batch(batch, self.topic, partition=partition))
+            told = await (await producer.send_batch(batch, self.topic, partition=partition))
         except (MessageSizeTooLargeError, RecordListTooLargeError):
             self._forget(producer)
-            return Outcome.TOO_LARGE
+            return Delivery(Outcome.TOO_LARGE)
         except Exception:
             log.exception("Kafka refused a batch of %s partition %d", self.topic, partition)
             self._forget(producer)
-            return Outcome.FAILED
-        return Outcome.STORED
+            return Delivery(Outcome.FAILED)
+        return Delivery(Outcome.STORED, told.offset, told.timestamp)
+
+    async def publish(self, topic: str, value: bytes) -> bool:
+        """Send one message to another topic and wait for all replicas; False where Kafka refused it."""
+        producer = await self.current()
+        try:
+            await producer.send_and_wait(topic, value)
+        except KafkaError as error:
+            log.warning("Kafka did not take a message for %s: %r", topic, error)
+            self._forget(producer)
+            return False
+        return True
 
     def _forget(self, producer: AIOKafkaProducer) -> None:
         if producer is self._producer:

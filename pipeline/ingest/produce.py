@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.config import Settings
+from pipeline.ingest.edge_counts import EdgeCounts
 from pipeline.ingest.kafka_link import KafkaLink, Outcome
 from pipeline.ingest.lanes import Lane, Outgoing, Portion
 from pipeline.ingest.partition import partition_of
@@ -28,16 +29,24 @@ class EventProducer:
     def __init__(self, settings: Settings) -> None:
         self._timeout = settings.produce_timeout
         self._link = KafkaLink(settings)
+        self._counts = EdgeCounts(
+            settings.events_topic, lambda value: self._link.publish(settings.edge_counts_topic, value)
+        )
         self._lanes: dict[int, Lane] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to connect; does not wait for Kafka."""
         self._tasks.append(asyncio.create_task(self._link.run(), name="kafka link"))
+        self._tasks.append(asyncio.create_task(self._counts.run(), name="edge counts"))
 
     async def stop(self) -> None:
         """Flush and close. Call it after the last `send` has returned."""
-        for task in reversed(self._tasks):  # the lanes first, the link that they use last
+        for task in self._tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*self._tasks[1:], return_exceptions=True)
+        await self._counts.finish()
+        for task in self._tasks[:1]:  # the link last: all others use it
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -70,7 +79,7 @@ class EventProducer:
     def _lane(self, partition: int) -> Lane:
         lane = self._lanes.get(partition)
         if lane is None:
-            lane = self._lanes[partition] = Lane(self._link, partition)
+            lane = self._lanes[partition] = Lane(self._link, partition, self._counts)
             self._tasks.append(asyncio.create_task(lane.run(), name=f"lane {partition}"))
         return lane
 

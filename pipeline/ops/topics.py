@@ -65,6 +65,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         TopicSpec(settings.events_topic, settings.topic_partitions, 7 * _DAY),
         TopicSpec(settings.evaluations_topic, settings.topic_partitions, 7 * _DAY),
         TopicSpec(settings.dead_letters_topic, 1, 30 * _DAY),
+        TopicSpec(settings.edge_counts_topic, 1, 7 * _DAY),
     ]
 
 

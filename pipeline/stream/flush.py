@@ -23,6 +23,7 @@ from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.collect import Collected
 from pipeline.stream.deadletters import DeadLetter
+from pipeline.stream.range_row import range_row
 from pipeline.stream.refused import refused_letters, traces_of
 
 Durable = list[tuple[Span, ChunkCount]]
@@ -96,18 +97,4 @@ def _open(row: TraceRow) -> TraceRow:
 
 def _ranges(durable: Durable) -> list[OffsetRangeRow]:
     now = time.time_ns() // 1000
-    return [
-        OffsetRangeRow(
-            topic=chunk.tp.topic,
-            partition=chunk.tp.partition,
-            first=chunk.first,
-            last=chunk.last,
-            records=chunk.records,
-            events=count.events,
-            new=count.new,
-            duplicate=count.duplicate,
-            rejected=count.rejected,
-            stored_at=now,
-        )
-        for chunk, count in durable
-    ]
+    return [range_row(chunk, count, now) for chunk, count in durable]

@@ -1,0 +1,81 @@
+"""The ledger's entry of a chunk: one outcome for each offset, by project, route and minute."""
+
+import pytest
+
+from pipeline.events import headers
+from pipeline.events.model import Micros, Record
+from pipeline.stream import outcomes
+from pipeline.stream.chunk import ChunkCount, Span
+from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.outcomes import MINUTE, OTHERS, Outcome, project_of, receiver_of
+from pipeline.stream.range_row import range_row
+
+TP = TopicPartition("events", 3)
+
+
+def record(offset: int, minute: int = 0, key: bytes | None = b"p/t", **named: bytes) -> Record:
+    given = tuple((name.replace("_", "-"), value) for name, value in named.items())
+    return Record("events", 3, offset, Micros(minute * MINUTE + 7), key, b"{}", given)
+
+
+def span(first: int, last: int, records: int) -> Span:
+    return Span(TP, first, last, records, lambda: None)
+
+
+def test_records_of_one_kind_need_no_places() -> None:
+    count = ChunkCount(new=3)
+    for offset in (4, 5, 6):
+        count.outcomes.note(record(offset), "p", Outcome.STORED)
+    row = range_row(span(4, 6, 3), count, 9)
+    assert (row.projects, row.receivers, row.minutes, row.outcomes) == (["p"], ["kafka"], [0], ["stored"])
+    assert (row.amounts, row.places, row.offsets) == ([3], [], [])
+    assert (row.topic, row.partition, row.first, row.last, row.records, row.stored_at) == ("events", 3, 4, 6, 3, 9)
+
+
+def test_each_offset_has_its_place_though_cold_records_are_folded_last() -> None:
+    count = ChunkCount()
+    count.outcomes.note(record(2, 1), "b", Outcome.DUPLICATE)
+    count.outcomes.note(record(0, 0), "a", Outcome.STORED)
+    count.outcomes.note(record(1, 0), "a", Outcome.STORED)
+    row = range_row(span(0, 2, 3), count, 9)
+    assert row.projects == ["b", "a"]
+    assert row.minutes == [60, 0]
+    assert row.amounts == [1, 2]
+    assert row.places == [1, 1, 0]
+
+
+def test_offsets_without_a_record_are_told() -> None:
+    count = ChunkCount()
+    for offset in (0, 1, 4):
+        count.outcomes.note(record(offset), "p", Outcome.STORED)
+    assert range_row(span(0, 4, 3), count, 9).offsets == [0, 1, 4]
+
+
+@pytest.mark.parametrize(
+    ("given", "project"),
+    [
+        (record(0, key=b"p/t"), "p"),
+        (record(0, key=b"p/t", spanfold_project=b"q"), "q"),
+        (record(0, key=None), ""),
+        (record(0, key=b"no slash"), ""),
+        (record(0, key=b"\xff/t"), "\ufffd"),
+    ],
+)
+def test_a_record_without_events_belongs_to_whom_header_or_key_name(given: Record, project: str) -> None:
+    assert project_of(given) == project
+
+
+def test_the_route_is_told_by_a_header() -> None:
+    assert receiver_of(record(0)) == "kafka"
+    assert receiver_of(Record("t", 0, 0, Micros(0), b"", b"", ((headers.RECEIVER, b"otlp"),))) == "otlp"
+
+
+def test_a_flood_of_made_up_projects_ends_in_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcomes, "MOST_GROUPS", 5)
+    count = ChunkCount()
+    for offset in range(20):
+        count.outcomes.note(record(offset), f"p{offset}", Outcome.REJECTED)
+    row = range_row(span(0, 19, 20), count, 9)
+    assert row.projects == [f"p{number}" for number in range(5)] + [OTHERS]
+    assert row.amounts == [1] * 5 + [15]
+    assert len(row.places) == 20
