@@ -17,6 +17,7 @@ import typer
 
 from pipeline import __version__
 from pipeline.errors import SettingError, SpanfoldError
+from pipeline.ops.account_commands import register as register_account_commands
 from pipeline.ops.cost_commands import register as register_cost_commands
 
 if TYPE_CHECKING:
@@ -306,6 +307,7 @@ def bench(
 
 
 register_cost_commands(app)
+register_account_commands(app)
 
 
 def _as_role(data: Path | None) -> "Settings":

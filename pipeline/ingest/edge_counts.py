@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
 _AT_THE_END_SECONDS = 2.0
-_MINUTE_MS = 60_000
+_MINUTE_MS, _MINUTE = 60_000, 60_000_000  # milliseconds, microseconds
 UNKNOWN = -1  # an offset or a time that Kafka did not tell
 
 Publish = Callable[[bytes], Awaitable[bool]]
@@ -39,7 +39,7 @@ class _Count:
 class Publication(msgspec.Struct):
     """One message: parallel lists with an element for each (project, partition, minute).
 
-    `minutes` are seconds since the epoch, `published_at` microseconds.
+    `minutes` and `published_at` are microseconds since the epoch.
     """
 
     instance: str
@@ -113,7 +113,7 @@ class EdgeCounts:
             self._topic,
             [project for project, _, _ in counts],
             [partition for _, partition, _ in counts],
-            [minute * 60 for _, _, minute in counts],
+            [minute * _MINUTE for _, _, minute in counts],
             [each.records for each in counts.values()],
             [each.first for each in counts.values()],
             [each.last for each in counts.values()],

@@ -25,7 +25,7 @@ MaybeSmallCount = Annotated[int | None, "Nullable(UInt32)"]
 Counts = Annotated[list[int], "Array(UInt64)"]
 Partitions = Annotated[list[int], "Array(UInt32)"]
 Places = Annotated[list[int], "Array(UInt16)"]
-Minutes = Annotated[list[int], "Array(DateTime('UTC'))"]  # seconds since the epoch
+Times = Annotated[list[int], "Array(DateTime64(6, 'UTC'))"]
 CountMap = Annotated[dict[str, int], "Map(LowCardinality(String), UInt64)"]
 Time = Annotated[int, "DateTime64(6, 'UTC')"]
 MaybeTime = Annotated[int | None, "Nullable(DateTime64(6, 'UTC'))"]
@@ -192,7 +192,7 @@ class OffsetRangeRow(NamedTuple):
     stored_at: Time
     projects: Words
     receivers: Words
-    minutes: Minutes
+    minutes: Times
     outcomes: Words
     amounts: Counts
     places: Places
@@ -208,7 +208,7 @@ class EdgeCountRow(NamedTuple):
     topic: Word
     projects: Words
     partitions: Partitions
-    minutes: Minutes
+    minutes: Times
     records: Counts
     firsts: Counts
     lasts: Counts

@@ -2,6 +2,7 @@
 
 from pipeline.store.rows import OffsetRangeRow
 from pipeline.stream.chunk import ChunkCount, Span
+from pipeline.stream.outcomes import MINUTE
 
 
 def range_row(chunk: Span, count: ChunkCount, now: int) -> OffsetRangeRow:
@@ -23,7 +24,7 @@ def range_row(chunk: Span, count: ChunkCount, now: int) -> OffsetRangeRow:
         stored_at=now,
         projects=[group.project_id for group, _ in groups],
         receivers=[group.receiver for group, _ in groups],
-        minutes=[group.minute * 60 for group, _ in groups],
+        minutes=[group.minute * MINUTE for group, _ in groups],
         outcomes=[group.outcome.value for group, _ in groups],
         amounts=[len(offsets) for _, offsets in groups],
         places=[places[offset] for offset in in_order] if len(groups) > 1 else [],

@@ -39,8 +39,8 @@ async def test_records_are_counted_by_project_partition_and_minute_of_the_log() 
     counts.count("a", 0, 1, 19, AT + MINUTE)
     counts.count("b", 1, 5, 0, AT)
     assert await counts.tell()
-    second = AT // 1000
-    assert kafka.counts() == {("a", 0, second): 5, ("a", 0, second + 60): 1, ("b", 1, second): 5}
+    minute = AT * 1000
+    assert kafka.counts() == {("a", 0, minute): 5, ("a", 0, minute + MINUTE * 1000): 1, ("b", 1, minute): 5}
     [message] = kafka.messages
     assert (message.topic, message.firsts, message.lasts) == ("events", [10, 19, 0], [18, 19, 4])
 
@@ -57,7 +57,7 @@ async def test_what_kafka_did_not_take_is_told_again_under_its_number_and_not_mi
     assert await counts.tell()
     assert [message.number for message in kafka.messages] == [0, 0, 1]
     assert kafka.messages[0] == kafka.messages[1]
-    assert kafka.counts() == {("a", 0, AT // 1000): 7}
+    assert kafka.counts() == {("a", 0, AT * 1000): 7}
 
 
 async def test_nothing_is_sent_where_nothing_was_accepted() -> None:
@@ -81,4 +81,4 @@ async def test_an_acknowledgement_without_a_time_counts_now(monkeypatch: pytest.
     counts = EdgeCounts("events", kafka.publish)
     counts.count("a", 0, 1, UNKNOWN, UNKNOWN)
     assert await counts.tell()
-    assert kafka.counts() == {("a", 0, AT // 1000): 1}
+    assert kafka.counts() == {("a", 0, AT * 1000): 1}

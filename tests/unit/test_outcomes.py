@@ -39,7 +39,7 @@ def test_each_offset_has_its_place_though_cold_records_are_folded_last() -> None
     count.outcomes.note(record(1, 0), "a", Outcome.STORED)
     row = range_row(span(0, 2, 3), count, 9)
     assert row.projects == ["b", "a"]
-    assert row.minutes == [60, 0]
+    assert row.minutes == [MINUTE, 0]
     assert row.amounts == [1, 2]
     assert row.places == [1, 1, 0]
 

@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS {database}.edge_counts {on_cluster}
     topic LowCardinality(String),
     projects Array(LowCardinality(String)) CODEC(ZSTD(1)),
     partitions Array(UInt32) CODEC(ZSTD(1)),
-    minutes Array(DateTime('UTC')) CODEC(ZSTD(1)),
+    minutes Array(DateTime64(6, 'UTC')) CODEC(ZSTD(1)),
     records Array(UInt64) CODEC(ZSTD(1)),
     firsts Array(UInt64) CODEC(ZSTD(1)),          -- smallest and greatest offset among them; others' lie in between
     lasts Array(UInt64) CODEC(ZSTD(1)),
