@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple, get_type_hints
 
+from pipeline.store.dead_letter_rows import DeadLetterRow, DeadLetterStateRow
 from pipeline.store.reprice_rows import CostHistoryRow, RepriceValueRow
 from pipeline.store.rows import EdgeCountRow, ObservationRow, OffsetRangeRow, RawEventRow, ScoreRow, TraceRow
 
@@ -16,6 +17,8 @@ OFFSET_RANGES = "offset_ranges"
 EDGE_COUNTS = "edge_counts"
 COST_HISTORY = "cost_history_rows"
 REPRICE_VALUES = "reprice_values"
+DEAD_LETTERS = "dead_letters_rows"
+DEAD_LETTER_STATES = "dead_letter_states"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             _table(EDGE_COUNTS, EdgeCountRow),
             _table(COST_HISTORY, CostHistoryRow),
             _table(REPRICE_VALUES, RepriceValueRow),
+            _table(DEAD_LETTERS, DeadLetterRow),
+            _table(DEAD_LETTER_STATES, DeadLetterStateRow),
         )
     }
 )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pipeline.events import headers
 from pipeline.events.model import Record
+from pipeline.stream.dead_letter_row import project_of
 
 MINUTE = 60_000_000  # microseconds
 OTHERS = "(others)"  # beyond so many groups in one chunk, which no honest traffic has
@@ -48,9 +49,13 @@ class Outcomes(dict[Group, list[int]]):
             offsets = self.setdefault(group, [])
         offsets.append(record.offset)
 
+    def note_ignored(self, record: Record) -> None:
+        """It held no event."""
+        self.note(record, project_of(record.key, record.headers), Outcome.IGNORED)
+
     def note_rejected(self, record: Record) -> None:
         """It became a dead letter."""
-        self.note(record, project_of(record), Outcome.REJECTED)
+        self.note(record, project_of(record.key, record.headers), Outcome.REJECTED)
 
 
 def receiver_of(record: Record) -> str:
@@ -59,12 +64,3 @@ def receiver_of(record: Record) -> str:
         if name == headers.RECEIVER:
             return content.decode(errors="replace")
     return "kafka"
-
-
-def project_of(record: Record) -> str:
-    """Whose a record is that has no event: as its header tells, else as its key begins, else nobody's."""
-    for name, content in record.headers:
-        if name == headers.PROJECT:
-            return content.decode(errors="replace")
-    project, slash, _ = (record.key or b"").partition(b"/")
-    return project.decode(errors="replace") if slash else ""

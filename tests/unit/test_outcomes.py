@@ -7,7 +7,7 @@ from pipeline.events.model import Micros, Record
 from pipeline.stream import outcomes
 from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.offsets import TopicPartition
-from pipeline.stream.outcomes import MINUTE, OTHERS, Outcome, project_of, receiver_of
+from pipeline.stream.outcomes import MINUTE, OTHERS, Outcome, receiver_of
 from pipeline.stream.range_row import range_row
 
 TP = TopicPartition("events", 3)
@@ -51,18 +51,15 @@ def test_offsets_without_a_record_are_told() -> None:
     assert range_row(span(0, 4, 3), count, 9).offsets == [0, 1, 4]
 
 
-@pytest.mark.parametrize(
-    ("given", "project"),
-    [
-        (record(0, key=b"p/t"), "p"),
-        (record(0, key=b"p/t", spanfold_project=b"q"), "q"),
-        (record(0, key=None), ""),
-        (record(0, key=b"no slash"), ""),
-        (record(0, key=b"\xff/t"), "\ufffd"),
-    ],
-)
-def test_a_record_without_events_belongs_to_whom_header_or_key_name(given: Record, project: str) -> None:
-    assert project_of(given) == project
+def test_a_record_without_events_belongs_to_whom_header_or_key_name() -> None:
+    count = ChunkCount()
+    count.outcomes.note_rejected(record(0, key=b"p/t"))
+    count.outcomes.note_rejected(Record("events", 3, 1, Micros(0), b"p/t", b"", ((headers.PROJECT, b"q"),)))
+    count.outcomes.note_rejected(record(2, key=None))
+    count.outcomes.note_ignored(record(3, key=b"\xff/t"))
+    row = range_row(span(0, 3, 4), count, 9)
+    assert row.projects == ["p", "q", "", "\ufffd"]
+    assert row.outcomes == ["rejected", "rejected", "rejected", "ignored"]
 
 
 def test_the_route_is_told_by_a_header() -> None:
