@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline import __version__
+from pipeline.audit.commands import register as register_audit_command
 from pipeline.errors import SettingError, SpanfoldError
-from pipeline.ops.account_commands import register as register_account_commands
 from pipeline.ops.cost_commands import register as register_cost_commands
+from pipeline.ops.ledger.commands import register as register_ledger_command
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -307,7 +308,8 @@ def bench(
 
 
 register_cost_commands(app)
-register_account_commands(app)
+register_ledger_command(app)
+register_audit_command(app)
 
 
 def _as_role(data: Path | None) -> "Settings":

@@ -41,7 +41,7 @@ async def take_balance(
         progress("what became of the records")
         edges = await asyncio.to_thread(read.edges, client, scope)  # 3
         accounted = await asyncio.to_thread(read.accounted, client, scope)  # 4
-        stored_to = {each.partition: each.end for each in told}
+        stored_to = {each.partition: _stored_to(each, bounds.get(each.partition)) for each in told}
         findings += not_in_log(scope.topic, edges, accounted, stored_to)
         lines = lines_of(accounted, edges)
         progress("what is archived")
@@ -79,6 +79,12 @@ async def _uncovered(
                     )
                 )
     return findings, explained
+
+
+def _stored_to(told: Covered, bound: Bounds | None) -> int:
+    """Up to which offset nothing is in flight: a chunk whose traces are read back is stored after later ones."""
+    committed = (bound.committed if bound else None) or 0
+    return min((first for first, last in told.gaps if last >= committed), default=told.end)
 
 
 def _holes(bounds: dict[int, Bounds], told: dict[int, Covered]) -> Iterable[tuple[int, int, int]]:

@@ -1,4 +1,4 @@
-"""The commands that prove or mend: `ledger` and `audit`; cli.py registers them."""
+"""`spanfold ledger`; cli.py registers it."""
 
 import asyncio
 import sys
@@ -51,7 +51,7 @@ def ledger(
 
 
 def register(app: typer.Typer) -> None:
-    """Add all of them to the program."""
+    """Add it to the program."""
     app.command(rich_help_panel="Look")(ledger)
 
 
