@@ -134,13 +134,14 @@ def worker(data: Data = None) -> None:
 
 @app.command(rich_help_panel="Run")
 def evaluate(data: Data = None) -> None:
-    """Run one evaluator: it scores settled traces by the rules of their projects.
+    """Run one evaluator: it scores settled traces by the rules of their projects. One of them watches ledger and audit.
 
     Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 spanfold evaluate`
     """
+    from pipeline.audit.watch import watch
     from pipeline.stream.worker import run_evaluator
 
-    run_evaluator(_as_role(data))
+    run_evaluator(_as_role(data), watch)
 
 
 @app.command(rich_help_panel="Set up")

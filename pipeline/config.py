@@ -126,6 +126,12 @@ class Settings(BaseSettings):
         0.1, ge=0, le=1, description="Share of traces that a new project's rule `has_output` looks at; 0 makes no rule."
     )
 
+    # Ledger and audit
+    watch_interval: float = Field(
+        60.0, ge=0, description="Seconds between two looks of ledger and audit at what is recent; 0: they never look."
+    )
+    audit_fix: bool = Field(False, description="Whether the audit that runs by itself also mends what it finds.")
+
     @cached_property
     def events_topic(self) -> str:
         """Raw events, keyed by PROJECT/TRACE."""

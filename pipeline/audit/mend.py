@@ -36,21 +36,19 @@ class RefusedRowsError(SpanfoldError):
 class Mender:
     """Writes; one trace at a time."""
 
-    def __init__(
-        self, client: Client, store: Inserter, price: Pricer, trace_bytes: int, *, trust_archive: bool
-    ) -> None:
-        self._client, self._store, self._price = client, store, price
+    def __init__(self, client: Client, store: Inserter, trace_bytes: int, *, trust_archive: bool) -> None:
+        self._client, self._store = client, store
         self._trace_bytes, self._trust_archive = trace_bytes, trust_archive
 
-    async def mend(self, wrong: Diagnosis, claims: Sequence[Claim]) -> bool:
+    async def mend(self, wrong: Diagnosis, claims: Sequence[Claim], price: Pricer) -> bool:
         """Steps 1 to 3; False where nothing was written: it has changed, or the archive would have to be trusted."""
         if Divergence.OVERCOUNTED in wrong.divergences and not self._trust_archive:
             return False
         now = Micros(time.time_ns() // 1000)
-        folded = await asyncio.to_thread(self._fold, wrong)
+        folded = await asyncio.to_thread(self._fold, wrong, price)
         if folded is None:
             return False
-        portions = folded.rows(self._price, settled=wrong.settled, now=now)
+        portions = folded.rows(price, settled=wrong.settled, now=now)
         last = Rows([], [], [])
         while (portion := await asyncio.to_thread(next, portions, None)) is not None:
             await self._insert(portion)  # 1
@@ -61,8 +59,8 @@ class Mender:
             await asyncio.to_thread(self._delete, wrong, claims)  # 3
         return True
 
-    def _fold(self, wrong: Diagnosis) -> Refold | None:
-        for folded in refold(self._client, [wrong.name], self._price, self._trace_bytes):
+    def _fold(self, wrong: Diagnosis, price: Pricer) -> Refold | None:
+        for folded in refold(self._client, [wrong.name], price, self._trace_bytes):
             same = folded.archived == wrong.archived and not folded.unreadable and not folded.found
             return folded if same else None
         empty = Refold(self._client, wrong.name)

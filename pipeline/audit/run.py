@@ -24,6 +24,8 @@ from pipeline.config import Settings
 from pipeline.cost.book import PriceBook
 from pipeline.cost.document import check_document
 from pipeline.cost.price import ObservationPricer
+from pipeline.events.model import Fields, Micros
+from pipeline.events.priced import UNPRICED, Priced, Pricer
 from pipeline.registry import open_registry
 from pipeline.store.client import connect
 from pipeline.store.insert import Inserter
@@ -85,9 +87,9 @@ class Audit:
         self._settings, self._fix = settings, fix
         self._own = client is None
         self.client = client or connect(settings, timeout=600.0)
-        self._price = newest_pricer(settings)
+        self._price: Pricer = NoPrices()
         self._store = Inserter(self.client)
-        self._mender = Mender(self.client, self._store, self._price, settings.trace_bytes, trust_archive=trust_archive)
+        self._mender = Mender(self.client, self._store, settings.trace_bytes, trust_archive=trust_archive)
 
     def close(self) -> None:
         """Stop the threads."""
@@ -133,8 +135,10 @@ class Audit:
         report.skipped.update(examined.skipped)
         mended: dict[TraceKey, bool | None] = {each.name: None for each in examined.wrong}
         if self._fix and examined.wrong:
+            self._price = await asyncio.to_thread(newest_pricer, self._settings, self._price)
             for each in examined.wrong:
-                mended[each.name] = await self._mender.mend(each, examined.claims.get(each.name, []))  # 4
+                claims = examined.claims.get(each.name, [])
+                mended[each.name] = await self._mender.mend(each, claims, self._price)  # 4
             again = await self._examine([name for name, written in mended.items() if written])
             for still in again.wrong:
                 mended[still.name] = False
@@ -148,13 +152,23 @@ class Audit:
         )
 
 
-def newest_pricer(settings: Settings) -> ObservationPricer:
-    """What a worker prices with now."""
+class NoPrices:
+    """For who only looks: which rows there are does not depend on what they cost."""
+
+    epoch = 0
+
+    def __call__(self, project_id: str, fields: Fields, start_time: Micros) -> Priced:
+        """Nothing costs anything."""
+        return UNPRICED
+
+
+def newest_pricer(settings: Settings, known: Pricer) -> Pricer:
+    """What a worker prices with now; `known` where that is it."""
     registry = open_registry(settings.registry)
     try:
         newest = registry.newest_prices()
-        if newest is None:
-            return ObservationPricer(PriceBook())
-        return ObservationPricer(PriceBook(check_document(newest.document), epoch=newest.epoch))
     finally:
         registry.close()
+    if isinstance(known, ObservationPricer) and known.epoch == (newest.epoch if newest else 0):
+        return known
+    return ObservationPricer(PriceBook(check_document(newest.document), epoch=newest.epoch) if newest else PriceBook())

@@ -34,6 +34,7 @@ class Evaluation:
     def __init__(self, settings: Settings, client: Client, outbox: Outbox) -> None:
         self._settings, self._client, self._outbox = settings, client, outbox
         self.assigned = asyncio.Event()
+        self._partitions: set[TopicPartition] = set()
         self._generation = 0
         self._app: Any = None
 
@@ -62,11 +63,17 @@ class Evaluation:
 
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:
         """Ready for chunks."""
+        self._partitions |= partitions
         self.assigned.set()
 
     async def partitions_revoked(self, partitions: set[TopicPartition]) -> None:
         """Nothing waits between chunks; a chunk under way that waits for the store gives up."""
         self._generation += 1
+        self._partitions -= partitions
+
+    def is_first(self) -> bool:
+        """True in one process of the group at a time: the one that holds the topic's first partition."""
+        return any(tp.partition == 0 for tp in self._partitions)
 
     async def close(self) -> None:
         """Give up waiting for the store: what is under way comes again."""

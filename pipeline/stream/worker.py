@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 STOP_DEADLINE = 8.0
 READY_FILE = "SPANFOLD_READY_FILE"
 
+Watching = Callable[[Settings, Metrics, Callable[[], bool]], Coroutine[Any, Any, None]]
+
 
 def run_worker(settings: Settings) -> None:
     """Fold until SIGTERM or SIGINT.
@@ -38,9 +40,12 @@ def run_worker(settings: Settings) -> None:
     uvloop.run(_fold(settings, registry))
 
 
-def run_evaluator(settings: Settings) -> None:
-    """Evaluate until SIGTERM or SIGINT. Raises SpanfoldError where the store or the port cannot be opened."""
-    uvloop.run(_evaluate(settings))
+def run_evaluator(settings: Settings, watch: Watching | None = None) -> None:
+    """Evaluate until SIGTERM or SIGINT, and `watch` beside it, which is told whether this process is its group's first.
+
+    Raises SpanfoldError where the store or the port cannot be opened.
+    """
+    uvloop.run(_evaluate(settings, watch))
 
 
 async def _fold(settings: Settings, registry: Registry) -> None:
@@ -60,7 +65,7 @@ async def _fold(settings: Settings, registry: Registry) -> None:
     worker.stages.write()
 
 
-async def _evaluate(settings: Settings) -> None:
+async def _evaluate(settings: Settings, watch: Watching | None) -> None:
     metrics = Metrics(Role.EVALUATOR, settings.instance_id)
     worker = build_evaluation_worker(settings)
     await worker.outbox.start()
@@ -69,6 +74,8 @@ async def _evaluate(settings: Settings) -> None:
         "tables_app_crashed": raise_crash(worker.tables_app),
         "tables_failed": worker.tables.run(),
     }
+    if watch is not None:
+        background["watch_failed"] = watch(settings, metrics, worker.evaluation.is_first)
 
     async def close() -> None:
         await worker.evaluation.close()

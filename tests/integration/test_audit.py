@@ -6,7 +6,6 @@ A worker folds real traffic first, so what is compared is what a worker leaves b
 import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +20,11 @@ from pipeline.events.canonical import to_canonical_json
 from pipeline.events.keys import record_key
 from pipeline.events.model import Event, Kind, Micros
 from pipeline.local.kafka import LocalKafka
+from pipeline.store.insert import Inserter
 from pipeline.store.rows import EPOCH_STEP
 from tests.fixtures.captures import PROJECT, Outgoing, produce
 from tests.fixtures.clickhouse import ClickHouseProcess
+from tests.fixtures.store import raw_event_row
 from tests.fixtures.views import digest, wait_until_settled, wait_until_stored
 from tests.fixtures.whole_traffic import as_a_log_has_them, whole_traces
 from tests.fixtures.worker import Stack, new_stack
@@ -36,7 +37,8 @@ HOUR = timedelta(hours=1)
 
 
 def said(trace: str, kind: Kind, entity: str, number: int, **fields: Any) -> Outgoing:
-    event = Event(PROJECT, trace, kind, entity, f"{trace}-{entity}-{number}", Micros(AT + number), fields)  # type: ignore[arg-type]
+    at = Micros(AT + number)
+    event = Event(PROJECT, trace, kind, entity, f"{trace}-{entity}-{number}", at, fields)  # type: ignore[arg-type]
     return Outgoing(
         record_key(PROJECT, trace), to_canonical_json(event), ((headers.CONTENT_TYPE, headers.CANONICAL_JSON),)
     )
@@ -116,8 +118,14 @@ def copy_rows(stack: Stack, table: str, trace: str, changes: str) -> None:
 
 
 def an_event_is_archived_that_is_in_no_row(stack: Stack, trace: str) -> None:
-    copy_rows(stack, "raw_events", trace, "concat(event_id, '-new') AS event_id, 'new entity' AS entity_id, "
-              "unhex(repeat('ab', 16)) AS identity, replaceAll(value, concat(trace_id, '-0'), 'new entity') AS value")  # fmt: skip
+    new = said(trace, Kind.OBSERVATION, "new", 60, type="SPAN", start_time=AT, end_time=AT + 9)
+    event_id = f"{trace}-new-60"
+    first_seen = stack.count(f"SELECT toUnixTimestamp64Micro(first_seen) FROM traces WHERE trace_id = '{trace}'")
+    row = raw_event_row(
+        event_id, new.value, project_id=PROJECT, trace_id=trace, entity_id="new", first_seen=first_seen,
+        timestamp=first_seen, topic=stack.settings.events_topic, content_type=headers.CANONICAL_JSON.decode(),
+    )  # fmt: skip
+    assert asyncio.run(Inserter(stack.client).insert("raw_events", [row], event_id)) == []
 
 
 def rows_are_gone(stack: Stack, trace: str) -> None:
@@ -159,7 +167,7 @@ DAMAGE: dict[str, tuple[Damage, set[Divergence]]] = {
 }
 
 
-def test_every_divergence_is_found_and_mended_and_nothing_else(stack: Stack, tmp_path: Path) -> None:
+def test_every_divergence_is_found_and_mended_and_nothing_else(stack: Stack) -> None:
     torn = {"torn": {Divergence.MISSING_EVENTS}}
     found = audited(stack)
     assert {each.trace_id: set(each.divergences) - {Divergence.MISSING_ROWS} for each in found.findings} == torn
@@ -180,7 +188,7 @@ def test_every_divergence_is_found_and_mended_and_nothing_else(stack: Stack, tmp
     assert "invented" in str(stack.client.query("SELECT groupArray(name) FROM traces").result_rows)
     assert audited(stack, fix=True, trust_archive=True).remaining == 0
     assert audited(stack).findings == []
-    command(stack, "DELETE FROM raw_events WHERE endsWith(event_id, '-new')")
+    command(stack, "DELETE FROM raw_events WHERE entity_id = 'new'")
     assert audited(stack, fix=True, trust_archive=True).mended == 1
     assert digest(stack) == right  # also: rows of a version that is as high, but not higher, came back as they were
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 OWN_WAYS = frozenset({"kafka", "evaluator"})  # routes into the log that pass no front door
+LETTERS_KEPT = 80 * 86_400_000_000  # microseconds: younger rejected records still have their dead letter
 LETTERS_WITHIN = 300_000_000  # microseconds from a rejected record to its row among the dead letters
 
 

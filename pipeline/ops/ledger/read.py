@@ -66,6 +66,12 @@ def archived(client: Client, scope: Scope) -> dict[Slot, int]:
     return {Slot(*row[:3]): int(row[3]) for row in rows}
 
 
+def dead_letters(client: Client, scope: Scope) -> dict[Slot, int]:
+    """Records that are among the dead letters because they could not be decoded."""
+    rows = client.query(sql("dead_letters"), parameters=scope.parameters()).result_rows
+    return {Slot(*row[:3]): int(row[3]) for row in rows}
+
+
 def archive_begins(client: Client, projects: Iterable[str]) -> dict[str, int]:
     """Project -> the second from which its archive has anything; projects without an archive are left out."""
     names = tuple(projects)

@@ -1,5 +1,5 @@
 """Taking the balance: 1 the log's bounds, 2 what is covered, 3 what the edge accepted, 4 what became of the records,
-5 what is archived. 6 What does not add up is looked at in the log itself, where it still has it.
+5 what is archived, and what is among the dead letters. 6 What does not add up is looked at in the log itself.
 
 The order of reading makes a running stream no fault: what was committed before 2 must be covered in 2, what the edge
 counts below 2's end must be in 4, and what 4 calls stored must be in 5.
@@ -19,7 +19,19 @@ from pipeline.events.keys import event_identity
 from pipeline.events.model import Record
 from pipeline.events.reasons import DecodeError
 from pipeline.ops.ledger import read
-from pipeline.ops.ledger.balance import Balance, Finding, Kind, Line, Slot, lines_of, not_in_log, runs, short
+from pipeline.ops.ledger.balance import (
+    LETTERS_KEPT,
+    LETTERS_WITHIN,
+    Balance,
+    Finding,
+    Kind,
+    Line,
+    Slot,
+    lines_of,
+    not_in_log,
+    runs,
+    short,
+)
 from pipeline.ops.ledger.log import Bounds, Log, open_log
 from pipeline.ops.ledger.read import Covered, Scope
 
@@ -45,10 +57,17 @@ async def take_balance(
         findings += not_in_log(scope.topic, edges, accounted, stored_to)
         lines = lines_of(accounted, edges)
         progress("what is archived")
-        now = time.time_ns() // 1000
         archived = await asyncio.to_thread(read.archived, client, scope)  # 5
-        lacking = short(accounted, "stored", archived, now - MINUTE)
+        lacking = short(accounted, "stored", archived, NO_LIMIT)  # the archive is written before the ledger
         findings += await _not_archived(log, client, scope, lacking, lines)  # 6
+        now = time.time_ns() // 1000
+        letters = await asyncio.to_thread(read.dead_letters, client, scope)
+        unsent = short(accounted, "rejected", letters, now - LETTERS_WITHIN)
+        findings += [
+            Finding(Kind.NO_DEAD_LETTER, scope.topic, slot.partition, None, None, records, slot.project_id, slot.second)
+            for slot, records in sorted(unsent.items())
+            if slot.second * 1_000_000 > now - LETTERS_KEPT
+        ]
     _note_missing(lines, findings)
     behind = {number: bound.end - max(stored_to.get(number, 0), bound.begin) for number, bound in bounds.items()}
     return Balance([lines[key] for key in sorted(lines)], findings, explained, behind)
