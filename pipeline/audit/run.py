@@ -58,6 +58,7 @@ class Report:
     wrong: int = 0
     mended: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    judged: set[TraceKey] = field(default_factory=set)  # wrong ones: under two keys a trace is a suspect twice
 
     @property
     def remaining(self) -> int:
@@ -66,6 +67,7 @@ class Report:
 
     def add(self, diagnosis: Diagnosis, mended: bool | None) -> None:
         """Count a wrong trace."""
+        self.judged.add(diagnosis.name)
         self.wrong += 1
         self.mended += bool(mended)
         self.divergences.update(diagnosis.divergences)
@@ -105,8 +107,7 @@ class Audit:
             await self._look(piece, report)
             progress(done, len(work), report)
         twice = await asyncio.to_thread(lambda: list(sought.split(self.client, scope, report.traces)))  # 5
-        known = {(finding.project_id, finding.trace_id) for finding in report.findings}
-        await self._judge([name for name in twice if name not in known], report)
+        await self._judge(twice, report)
         return report
 
     async def some(self, names: Sequence[TraceKey]) -> Report:
@@ -128,6 +129,7 @@ class Audit:
             await self._judge(look.suspects[at : at + BATCH], report)
 
     async def _judge(self, names: Sequence[TraceKey], report: Report) -> None:
+        names = [name for name in names if name not in report.judged]
         if not names:
             return
         report.suspects += len(names)

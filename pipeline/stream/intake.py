@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 Decoded = tuple[Record, list[Event]]
 _SCORE, _DUPLICATE, _NEW = Kind.SCORE, Seen.DUPLICATE, Seen.NEW
-_STORED, _KNOWN = Outcome.STORED, Outcome.DUPLICATE
+_STORED, _KNOWN = Outcome.STORED.value, Outcome.DUPLICATE.value
 
 
 class Taken(NamedTuple):

@@ -5,12 +5,12 @@ where all of them were known, `rejected` where it could not be decoded, `ignored
 """
 
 from enum import StrEnum
-from typing import NamedTuple
 
 from pipeline.events import headers
 from pipeline.events.model import Record
 from pipeline.stream.dead_letter_row import project_of
 
+_RECEIVER = headers.RECEIVER
 MINUTE = 60_000_000  # microseconds
 OTHERS = "(others)"  # beyond so many groups in one chunk, which no honest traffic has
 MOST_GROUPS = 60_000  # `places` numbers them with 16 bits
@@ -25,13 +25,8 @@ class Outcome(StrEnum):
     IGNORED = "ignored"
 
 
-class Group(NamedTuple):
-    """What the records of a group have in common; `minute` counts from the epoch."""
-
-    project_id: str
-    receiver: str
-    minute: int
-    outcome: Outcome
+Group = tuple[str, bytes, int, str]
+"""What the records of a group have in common: project, route (b"" where it is not told), minute since the epoch, outcome."""
 
 
 class Outcomes(dict[Group, list[int]]):
@@ -39,28 +34,25 @@ class Outcomes(dict[Group, list[int]]):
 
     __slots__ = ()
 
-    def note(self, record: Record, project_id: str, outcome: Outcome) -> None:
-        """This became of the record."""
-        group = Group(project_id, receiver_of(record), record.timestamp // MINUTE, outcome)
-        offsets = self.get(group)
+    def note(self, record: Record, project_id: str, outcome: str) -> None:
+        """This (the value of an Outcome: members are slow to look up by) became of the record."""
+        receiver = b""
+        for name, content in record.headers:
+            if name == _RECEIVER:
+                receiver = content
+                break
+        minute = record.timestamp // MINUTE
+        offsets = self.get((project_id, receiver, minute, outcome))
         if offsets is None:
-            if len(self) >= MOST_GROUPS:
-                group = Group(OTHERS, "", group.minute, outcome)
-            offsets = self.setdefault(group, [])
+            few = len(self) < MOST_GROUPS
+            whose = (project_id, receiver) if few else (OTHERS, b"")
+            offsets = self.setdefault((*whose, minute, outcome), [])
         offsets.append(record.offset)
 
     def note_ignored(self, record: Record) -> None:
         """It held no event."""
-        self.note(record, project_of(record.key, record.headers), Outcome.IGNORED)
+        self.note(record, project_of(record.key, record.headers), Outcome.IGNORED.value)
 
     def note_rejected(self, record: Record) -> None:
         """It became a dead letter."""
-        self.note(record, project_of(record.key, record.headers), Outcome.REJECTED)
-
-
-def receiver_of(record: Record) -> str:
-    """The route that took the record in; `kafka` where no header tells: a program that produces itself."""
-    for name, content in record.headers:
-        if name == headers.RECEIVER:
-            return content.decode(errors="replace")
-    return "kafka"
+        self.note(record, project_of(record.key, record.headers), Outcome.REJECTED.value)

@@ -4,6 +4,8 @@ from pipeline.store.rows import OffsetRangeRow
 from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.outcomes import MINUTE
 
+BY_ITSELF = "kafka"  # no header tells of a route: a program that produces itself
+
 
 def range_row(chunk: Span, count: ChunkCount, now: int) -> OffsetRangeRow:
     """The chunk's entry in the ledger; `now` in microseconds."""
@@ -22,10 +24,10 @@ def range_row(chunk: Span, count: ChunkCount, now: int) -> OffsetRangeRow:
         duplicate=count.duplicate,
         rejected=count.rejected,
         stored_at=now,
-        projects=[group.project_id for group, _ in groups],
-        receivers=[group.receiver for group, _ in groups],
-        minutes=[group.minute * MINUTE for group, _ in groups],
-        outcomes=[group.outcome.value for group, _ in groups],
+        projects=[group[0] for group, _ in groups],
+        receivers=[group[1].decode(errors="replace") or BY_ITSELF for group, _ in groups],
+        minutes=[group[2] * MINUTE for group, _ in groups],
+        outcomes=[group[3] for group, _ in groups],
         amounts=[len(offsets) for _, offsets in groups],
         places=[places[offset] for offset in in_order] if len(groups) > 1 else [],
         offsets=[] if dense else in_order,

@@ -7,7 +7,7 @@ from pipeline.events.model import Micros, Record
 from pipeline.stream import outcomes
 from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.offsets import TopicPartition
-from pipeline.stream.outcomes import MINUTE, OTHERS, Outcome, receiver_of
+from pipeline.stream.outcomes import MINUTE, OTHERS, Outcome
 from pipeline.stream.range_row import range_row
 
 TP = TopicPartition("events", 3)
@@ -62,9 +62,12 @@ def test_a_record_without_events_belongs_to_whom_header_or_key_name() -> None:
     assert row.outcomes == ["rejected", "rejected", "rejected", "ignored"]
 
 
-def test_the_route_is_told_by_a_header() -> None:
-    assert receiver_of(record(0)) == "kafka"
-    assert receiver_of(Record("t", 0, 0, Micros(0), b"", b"", ((headers.RECEIVER, b"otlp"),))) == "otlp"
+def test_the_route_is_told_by_the_first_header_of_that_name() -> None:
+    count = ChunkCount()
+    count.outcomes.note(record(0), "p", Outcome.STORED)
+    named = ((headers.RECEIVER, b"otlp"), (headers.RECEIVER, b"kafka"))
+    count.outcomes.note(Record("events", 3, 1, Micros(0), b"p/t", b"", named), "p", Outcome.STORED)
+    assert range_row(span(0, 1, 2), count, 9).receivers == ["kafka", "otlp"]
 
 
 def test_a_flood_of_made_up_projects_ends_in_one_group(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ Read without a group, so nobody notices. How it fails: BrokerUnreachableError.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -53,18 +54,19 @@ class Log:
         place = TopicPartition(self._topic, partition)
         self._consumer.assign([place])
         self._consumer.seek(place, first)
-        while await self._consumer.position(place) <= last:
-            async with asyncio.timeout(QUIET):
-                batches = await self._consumer.getmany(place, timeout_ms=1000, max_records=AT_ONCE)
+        end = (await self._consumer.end_offsets([place]))[place]
+        position, give_up = first, time.monotonic() + QUIET
+        while position <= last and position < end:
+            batches = await self._consumer.getmany(place, timeout_ms=500, max_records=AT_ONCE)
             for raw in batches.get(place, []):
                 if raw.offset > last:
                     return
                 yield _record(raw, self._topic)
-            if not batches and await self._consumer.position(place) >= await self._end(place):
-                return
-
-    async def _end(self, place: TopicPartition) -> int:
-        return int((await self._consumer.end_offsets([place]))[place])
+            before, position = position, await self._consumer.position(place)
+            if position > before:
+                give_up = time.monotonic() + QUIET
+            elif time.monotonic() > give_up:
+                raise TimeoutError(f"partition {partition} gives nothing at offset {position}")
 
     async def at(self, partition: int, offsets: Iterable[int]) -> AsyncIterator[Record]:
         """The records at these ascending offsets that the log still has."""
