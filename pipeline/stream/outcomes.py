@@ -4,6 +4,7 @@ A record is what was sent: one element of a batch, one span. It is `stored` wher
 where all of them were known, `rejected` where it could not be decoded, `ignored` where nobody stores what it says.
 """
 
+from array import array
 from enum import StrEnum
 
 from pipeline.events import headers
@@ -26,11 +27,11 @@ class Outcome(StrEnum):
 
 
 Group = tuple[str, bytes, int, str]
-"""What the records of a group have in common: project, route (b"" where it is not told), minute since the epoch, outcome."""
+"""What the records of a group have in common: project, route (b"": not told), minute since the epoch, outcome."""
 
 
-class Outcomes(dict[Group, list[int]]):
-    """The offsets of one chunk, by group."""
+class Outcomes(dict[Group, "array[int]"]):
+    """The offsets of one chunk, by group: 8 bytes for each record, until its chunk is committed."""
 
     __slots__ = ()
 
@@ -46,7 +47,7 @@ class Outcomes(dict[Group, list[int]]):
         if offsets is None:
             few = len(self) < MOST_GROUPS
             whose = (project_id, receiver) if few else (OTHERS, b"")
-            offsets = self.setdefault((*whose, minute, outcome), [])
+            offsets = self.setdefault((*whose, minute, outcome), array("Q"))
         offsets.append(record.offset)
 
     def note_ignored(self, record: Record) -> None:
