@@ -12,7 +12,13 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    UnknownTopicOrPartitionError,
+)
 
 from pipeline.config import Settings
 
@@ -23,6 +29,10 @@ REQUEST_BYTES = 16 * 2**20
 _METADATA_SECONDS = 30  # how soon a raised number of partitions is noticed
 _RETRY_SECONDS = 0.5
 _STOP_SECONDS = 3
+_WITHOUT_A_GAP = (
+    KafkaTimeoutError,
+    UnknownTopicOrPartitionError,
+)  # nothing was numbered: the producer is as good as new
 _PROBE_SECONDS = 2
 
 
@@ -105,7 +115,8 @@ class KafkaLink:
             await producer.send_and_wait(topic, value)
         except KafkaError as error:
             log.warning("Kafka did not take a message for %s: %r", topic, error)
-            self._forget(producer)
+            if not isinstance(error, _WITHOUT_A_GAP):
+                self._forget(producer)
             return False
         return True
 
