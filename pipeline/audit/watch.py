@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from sqlalchemy.exc import SQLAlchemyError
+from urllib3.exceptions import HTTPError
 
 from pipeline.audit.run import Audit, Report
 from pipeline.audit.suspects import recent, stored_before, stored_now
@@ -28,13 +29,15 @@ from pipeline.metrics import Metric, Metrics
 from pipeline.ops.ledger.balance import Balance, Kind
 from pipeline.ops.ledger.read import Scope
 from pipeline.ops.ledger.run import take_balance
+from pipeline.store.client import connect
 
 log = structlog.get_logger(__name__)
 
 LEDGER_LOOKS_BACK = timedelta(hours=1)
 AUDIT_GOES_BACK = timedelta(hours=1)
+ANSWER_WITHIN = 30.0  # seconds for a query: an evaluator that stops waits for one that is under way
 TOLD = 20  # findings in the log of one look
-_FAILS_WITH = (SpanfoldError, ClickHouseError, SQLAlchemyError, OSError)
+_FAILS_WITH = (SpanfoldError, ClickHouseError, HTTPError, SQLAlchemyError, OSError)
 
 
 class Watch:
@@ -118,4 +121,4 @@ async def watch(settings: Settings, metrics: Metrics, mine: Callable[[], bool]) 
 
 
 def _audit(settings: Settings) -> Audit:
-    return Audit(settings, fix=settings.audit_fix)
+    return Audit(settings, fix=settings.audit_fix, client=connect(settings, timeout=ANSWER_WITHIN))
