@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 PIECE_TRACES = 50_000
 GROUPED = "if(trace_id = '', score_group, trace_id)"  # what a score belongs to, as the archive names it
-FOREVER = 400 * 86_400  # seconds: how long the archive is taken to keep where it is empty
+KEPT = 90 * 86_400  # seconds: how long the archive is taken to keep events where nothing of it is left
 
 
 @dataclass(frozen=True, slots=True)

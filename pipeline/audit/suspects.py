@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
-from pipeline.audit.scope import FOREVER, PIECE_TRACES, Piece, Recent, Scope, text
+from pipeline.audit.scope import KEPT, PIECE_TRACES, Piece, Recent, Scope, text
 from pipeline.ops.ledger.read import Covered, covered
 from pipeline.ops.ledger.read import Scope as LedgerScope
 from pipeline.store.lookups import TraceKey
@@ -16,6 +16,7 @@ from pipeline.store.lookups import TraceKey
 SQL = Path(__file__).parent / "sql"
 MOST = 100_000  # suspects of one piece; more than that is another kind of trouble
 HOLES_SINCE = timedelta(hours=1)
+NO_ARCHIVE = 2**32 - 1  # as pieces.sql says it
 SPLIT_TRACES = 2_000_000  # looked at together when traces under two keys are sought
 
 
@@ -32,10 +33,12 @@ def pieces(client: Client, scope: Scope, now: datetime) -> list[Piece]:
     rows = client.query(sql("pieces"), parameters=scope.parameters()).result_rows
     keeps: dict[str, int] = {}  # seconds that a project's archive keeps at least
     for project_id, _, _, kept in rows:
-        keeps[project_id] = min(keeps.get(project_id, FOREVER), int(kept))
+        if kept != NO_ARCHIVE:
+            keeps[project_id] = min(keeps.get(project_id, kept), kept)
+    shortest = min(keeps.values(), default=KEPT)  # of a project of which nothing is archived any more
     for project_id, hour, traces, _ in rows:
         buckets = max(-(-int(traces) // PIECE_TRACES), 1)
-        since = max(int(now.timestamp()) - keeps[project_id], 0)
+        since = max(int(now.timestamp()) - keeps.get(project_id, shortest), 0)
         found += [Piece(str(project_id), int(hour), buckets, bucket, since) for bucket in range(buckets)]
     return found
 
