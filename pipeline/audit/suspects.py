@@ -36,10 +36,10 @@ def pieces(client: Client, scope: Scope, now: datetime) -> list[Piece]:
         if kept != NO_ARCHIVE:
             keeps[project_id] = min(keeps.get(project_id, kept), kept)
     shortest = min(keeps.values(), default=KEPT)  # of a project of which nothing is archived any more
-    for project_id, hour, traces, _ in rows:
+    for project_id, day, traces, _ in rows:
         buckets = max(-(-int(traces) // PIECE_TRACES), 1)
         since = max(int(now.timestamp()) - keeps.get(project_id, shortest), 0)
-        found += [Piece(str(project_id), int(hour), buckets, bucket, since) for bucket in range(buckets)]
+        found += [Piece(str(project_id), int(day), buckets, bucket, since) for bucket in range(buckets)]
     return found
 
 

@@ -18,8 +18,8 @@ def cut(*rows: tuple[str, int, int, int]) -> list[Any]:
     return pieces(client, ALL, NOW)
 
 
-def test_an_hour_of_many_traces_is_cut_by_a_hash() -> None:
-    assert [(p.hour, p.buckets, p.bucket) for p in cut(("a", 0, PIECE_TRACES * 2 + 1, DAY), ("a", 3600, 1, DAY))] == [
+def test_a_day_of_many_traces_is_cut_by_a_hash() -> None:
+    assert [(p.day, p.buckets, p.bucket) for p in cut(("a", 0, PIECE_TRACES * 2 + 1, DAY), ("a", 3600, 1, DAY))] == [
         (0, 3, 0), (0, 3, 1), (0, 3, 2), (3600, 1, 0),
     ]  # fmt: skip
 
