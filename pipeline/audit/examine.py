@@ -1,5 +1,6 @@
 """Folding suspects anew and comparing: exact, and of one trace at a time."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 
 import structlog
@@ -12,6 +13,7 @@ from pipeline.events.priced import Pricer
 from pipeline.store.lookups import TraceKey
 from pipeline.store.rows import EPOCH_STEP
 from pipeline.stream.refold import Refold, refold
+from pipeline.stream.retention import Keeps
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +34,9 @@ class Examined:
         self.skipped[why] = self.skipped.get(why, 0) + 1
 
 
-def examine(client: Client, topic: str, names: Sequence[TraceKey], price: Pricer, trace_bytes: int) -> Examined:
+def examine(
+    client: Client, topic: str, names: Sequence[TraceKey], price: Pricer, keeps: Keeps, trace_bytes: int
+) -> Examined:
     """Judge these traces. Their events are in the archive before their rows are looked at last (stored.py)."""
     examined = Examined()
     for at in range(0, len(names), AT_ONCE):
@@ -45,6 +49,8 @@ def examine(client: Client, topic: str, names: Sequence[TraceKey], price: Pricer
             if folded.unreadable:
                 log.error("audit_cannot_read", project=folded.name[0], trace=folded.name[1], events=folded.unreadable)
                 examined.skip("unreadable")
+            elif keeps.rows_until(*folded.name, folded.state.first_seen) <= time.time():
+                examined.skip("rows expired")
             elif folded.archived != found.archived.get(folded.name, 0):
                 examined.skip("in flight")
             else:

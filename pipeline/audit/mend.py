@@ -24,6 +24,7 @@ from pipeline.store import tables
 from pipeline.store.insert import Inserter
 from pipeline.store.rows import TraceRow
 from pipeline.stream.refold import Refold, refold
+from pipeline.stream.retention import Keeps
 from pipeline.stream.rows import Rows, tombstones
 
 TABLES = {"trace": tables.TRACES, "observation": tables.OBSERVATIONS, "score": tables.SCORES}
@@ -36,8 +37,8 @@ class RefusedRowsError(SpanfoldError):
 class Mender:
     """Writes; one trace at a time."""
 
-    def __init__(self, client: Client, store: Inserter, trace_bytes: int, *, trust_archive: bool) -> None:
-        self._client, self._store = client, store
+    def __init__(self, client: Client, store: Inserter, keeps: Keeps, trace_bytes: int, *, trust_archive: bool) -> None:
+        self._client, self._store, self._keeps = client, store, keeps
         self._trace_bytes, self._trust_archive = trace_bytes, trust_archive
 
     async def mend(self, wrong: Diagnosis, claims: Sequence[Claim], price: Pricer) -> bool:
@@ -48,13 +49,14 @@ class Mender:
         folded = await asyncio.to_thread(self._fold, wrong, price)
         if folded is None:
             return False
-        portions = folded.rows(price, settled=wrong.settled, now=now)
+        portions = folded.rows(price, settled=wrong.settled, now=now, keeps=self._keeps)
         last = Rows([], [], [])
         while (portion := await asyncio.to_thread(next, portions, None)) is not None:
             await self._insert(portion)  # 1
             last = portion
         if wrong.stray:
-            await self._insert(_taken_back(folded, wrong.stray, last.traces, now))  # 2
+            until = self._keeps.rows_until(*wrong.name, folded.state.first_seen)
+            await self._insert(_taken_back(folded, wrong.stray, last.traces, now, until))  # 2
         if claims:
             await asyncio.to_thread(self._delete, wrong, claims)  # 3
         return True
@@ -93,12 +95,12 @@ class Mender:
             )
 
 
-def _taken_back(folded: Refold, stray: Iterable[Stored], traces: Sequence[TraceRow], now: Micros) -> Rows:
+def _taken_back(folded: Refold, stray: Iterable[Stored], traces: Sequence[TraceRow], now: Micros, expires: int) -> Rows:
     """A tombstone over each stray row. One that claims more than is archived is deleted instead; what lay below it is
     covered by the version of what is right."""
     rows = Rows([], [], [])
     for row in stray:
-        made = tombstones(folded.state, row.key.kind, row.key.id, traces, now)
+        made = tombstones(folded.state, row.key.kind, row.key.id, traces, now, expires)
         seen, least = Micros(row.first_seen), row.row_version if row.events <= folded.archived else 0
         rows.traces.extend(
             each._replace(first_seen=seen, row_version=max(least, each.row_version)) for each in made.traces

@@ -26,10 +26,11 @@ from pipeline.cost.document import check_document
 from pipeline.cost.price import ObservationPricer
 from pipeline.events.model import Fields, Micros
 from pipeline.events.priced import UNPRICED, Priced, Pricer
-from pipeline.registry import open_registry
+from pipeline.registry import Registry, open_registry
 from pipeline.store.client import connect
 from pipeline.store.insert import Inserter
 from pipeline.store.lookups import TraceKey
+from pipeline.stream.retention import RetentionBook
 
 EXAMPLES = 1_000  # findings that are kept; all are counted
 BATCH = 2_000  # traces that are judged between two lines of progress
@@ -91,11 +92,14 @@ class Audit:
         self.client = client or connect(settings, timeout=600.0)
         self._price: Pricer = NoPrices()
         self._store = Inserter(self.client)
-        self._mender = Mender(self.client, self._store, settings.trace_bytes, trust_archive=trust_archive)
+        self._registry = open_registry(settings.registry)
+        self._keeps = RetentionBook(self._registry)
+        self._mender = Mender(self.client, self._store, self._keeps, settings.trace_bytes, trust_archive=trust_archive)
 
     def close(self) -> None:
         """Stop the threads."""
         self._store.close()
+        self._registry.close()
         if self._own:
             self.client.close()
 
@@ -133,11 +137,12 @@ class Audit:
         if not names:
             return
         report.suspects += len(names)
+        await self._keeps.refresh()
         examined = await self._examine(names)  # 3
         report.skipped.update(examined.skipped)
         mended: dict[TraceKey, bool | None] = {each.name: None for each in examined.wrong}
         if self._fix and examined.wrong:
-            self._price = await asyncio.to_thread(newest_pricer, self._settings, self._price)
+            self._price = await asyncio.to_thread(newest_pricer, self._registry, self._price)
             for each in examined.wrong:
                 claims = examined.claims.get(each.name, [])
                 mended[each.name] = await self._mender.mend(each, claims, self._price)  # 4
@@ -150,7 +155,7 @@ class Audit:
     async def _examine(self, names: Sequence[TraceKey]) -> Examined:
         settings = self._settings
         return await asyncio.to_thread(
-            examine, self.client, settings.events_topic, names, self._price, settings.trace_bytes
+            examine, self.client, settings.events_topic, names, self._price, self._keeps, settings.trace_bytes
         )
 
 
@@ -164,13 +169,9 @@ class NoPrices:
         return UNPRICED
 
 
-def newest_pricer(settings: Settings, known: Pricer) -> Pricer:
+def newest_pricer(registry: Registry, known: Pricer) -> Pricer:
     """What a worker prices with now; `known` where that is it."""
-    registry = open_registry(settings.registry)
-    try:
-        newest = registry.newest_prices()
-    finally:
-        registry.close()
+    newest = registry.newest_prices()
     if isinstance(known, ObservationPricer) and known.epoch == (newest.epoch if newest else 0):
         return known
     return ObservationPricer(PriceBook(check_document(newest.document), epoch=newest.epoch) if newest else PriceBook())

@@ -21,6 +21,7 @@ from aiokafka.errors import (
 )
 
 from pipeline.config import Settings
+from pipeline.kafka_client import kafka_options
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class KafkaLink:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.topic = settings.events_topic
+        self.topic, self.overflow = settings.events_topic, settings.overflow_topic
         self._producer: AIOKafkaProducer | None = None
         self._connected = asyncio.Event()
         self._broken = asyncio.Event()
@@ -85,6 +86,11 @@ class KafkaLink:
         producer = await self.current()
         return len(await producer.partitions_for(self.topic))
 
+    async def overflow_partitions(self) -> int:
+        """The number of partitions of the overflow topic; 0 where nobody has made it yet."""
+        producer = await self.current()
+        return len(producer.client.cluster.partitions_for_topic(self.overflow) or ())
+
     async def reachable(self) -> bool:
         """True where a broker answers now."""
         if self._producer is None:
@@ -95,15 +101,15 @@ class KafkaLink:
         except (TimeoutError, KafkaError):
             return False
 
-    async def deliver(self, producer: Any, batch: Any, partition: int) -> Delivery:
+    async def deliver(self, producer: Any, batch: Any, topic: str, partition: int) -> Delivery:
         """Send one batch of records and wait for all replicas; waits as long as Kafka is away."""
         try:
-            told = await (await producer.send_batch(batch, self.topic, partition=partition))
+            told = await (await producer.send_batch(batch, topic, partition=partition))
         except (MessageSizeTooLargeError, RecordListTooLargeError):
             self._forget(producer)
             return Delivery(Outcome.TOO_LARGE)
         except Exception:
-            log.exception("Kafka refused a batch of %s partition %d", self.topic, partition)
+            log.exception("Kafka refused a batch of %s partition %d", topic, partition)
             self._forget(producer)
             return Delivery(Outcome.FAILED)
         return Delivery(Outcome.STORED, told.offset, told.timestamp)
@@ -129,7 +135,7 @@ class KafkaLink:
     async def _connect(self) -> AIOKafkaProducer:
         while True:
             producer = AIOKafkaProducer(
-                bootstrap_servers=self._settings.kafka_bootstrap,
+                **kafka_options(self._settings),
                 client_id="spanfold-ingest",
                 acks="all",
                 enable_idempotence=True,
@@ -140,6 +146,7 @@ class KafkaLink:
             )
             try:
                 await producer.start()
+                await producer.client.add_topic(self.overflow)
             except KafkaError as error:
                 log.warning("Kafka at %s is not there yet: %s", self._settings.kafka_bootstrap, error)
                 await _close(producer)

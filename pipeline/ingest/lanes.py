@@ -19,7 +19,7 @@ Headers = list[tuple[str, bytes]]
 
 
 class Outgoing(NamedTuple):
-    """A record on its way to the events topic."""
+    """A record on its way to the events topic, or its overflow."""
 
     key: bytes
     value: bytes
@@ -50,8 +50,9 @@ class Portion:
 class Lane:
     """All that goes to one partition, in order."""
 
-    def __init__(self, link: KafkaLink, partition: int, counts: EdgeCounts) -> None:
+    def __init__(self, link: KafkaLink, topic: str, partition: int, counts: EdgeCounts) -> None:
         self._link = link
+        self._topic = topic
         self._partition = partition
         self._counts = counts
         self._waiting: dict[Portion, None] = {}  # in order of arrival
@@ -81,7 +82,7 @@ class Lane:
         shares = list(self._fill(batch))
         if not shares:  # all was withdrawn while there was no producer
             return
-        outcome, offset, at = await self._link.deliver(producer, batch, self._partition)
+        outcome, offset, at = await self._link.deliver(producer, batch, self._topic, self._partition)
         for portion, count in shares:
             if outcome is Outcome.STORED:
                 self._counts.count(portion.project, self._partition, count, offset, at)

@@ -66,7 +66,7 @@ class Evaluation:
         self._partitions |= partitions
         self.assigned.set()
 
-    async def partitions_revoked(self, partitions: set[TopicPartition]) -> None:
+    async def partitions_revoked(self, partitions: set[TopicPartition], deadline: float) -> None:
         """Nothing waits between chunks; a chunk under way that waits for the store gives up."""
         self._generation += 1
         self._partitions -= partitions

@@ -11,7 +11,8 @@ from pipeline.events import headers
 from pipeline.events.model import Record
 from pipeline.stream.dead_letter_row import project_of
 
-_RECEIVER = headers.RECEIVER
+_RECEIVER, _MOVED = headers.RECEIVER, headers.MOVED
+_ONCE_MORE = b"moved"  # instead of the route: no front door was acknowledged this copy
 MINUTE = 60_000_000  # microseconds
 OTHERS = "(others)"  # beyond so many groups in one chunk, which no honest traffic has
 MOST_GROUPS = 60_000  # `places` numbers them with 16 bits
@@ -24,6 +25,7 @@ class Outcome(StrEnum):
     DUPLICATE = "duplicate"
     REJECTED = "rejected"
     IGNORED = "ignored"
+    MOVED = "moved"  # sent to another partition, where it becomes one of the others (moves.py)
 
 
 Group = tuple[str, bytes, int, str]
@@ -39,9 +41,11 @@ class Outcomes(dict[Group, "array[int]"]):
         """This (the value of an Outcome: members are slow to look up by) became of the record."""
         receiver = b""
         for name, content in record.headers:
-            if name == _RECEIVER:
-                receiver = content
+            if name == _MOVED:
+                receiver = _ONCE_MORE
                 break
+            if name == _RECEIVER:
+                receiver = receiver or content
         minute = record.timestamp // MINUTE
         offsets = self.get((project_id, receiver, minute, outcome))
         if offsets is None:
@@ -53,6 +57,10 @@ class Outcomes(dict[Group, "array[int]"]):
     def note_ignored(self, record: Record) -> None:
         """It held no event."""
         self.note(record, project_of(record.key, record.headers), Outcome.IGNORED.value)
+
+    def note_moved(self, record: Record) -> None:
+        """It is accounted for where it goes."""
+        self.note(record, project_of(record.key, record.headers), Outcome.MOVED.value)
 
     def note_rejected(self, record: Record) -> None:
         """It became a dead letter."""

@@ -12,6 +12,7 @@ from pipeline.cost.book import PriceBook
 from pipeline.cost.price import ObservationPricer
 from pipeline.store.insert import Refused
 from pipeline.store.rows import EPOCH_STEP
+from pipeline.stream.retention import KeepForEver
 from tests.fixtures.archive import MemoryArchive
 from tests.fixtures.captures import Outgoing, langfuse_record
 
@@ -66,7 +67,7 @@ async def mended(
 ) -> tuple[bool, Store]:
     MemoryArchive([span(number) for number in range(count)]).install(patch)
     store = Store()
-    mender = Mender(store, store, 2**30, trust_archive=trust)  # type: ignore[arg-type]
+    mender = Mender(store, store, KeepForEver(), 2**30, trust_archive=trust)  # type: ignore[arg-type]
     return await mender.mend(diagnosis, claims, PRICE), store
 
 
@@ -116,6 +117,6 @@ async def test_a_trace_that_changed_since_it_was_judged_is_left_alone(monkeypatc
 async def test_a_row_that_the_store_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     MemoryArchive([span(0)]).install(monkeypatch)
     store = Store(refuses=True)
-    mender = Mender(store, store, 2**30, trust_archive=False)  # type: ignore[arg-type]
+    mender = Mender(store, store, KeepForEver(), 2**30, trust_archive=False)  # type: ignore[arg-type]
     with pytest.raises(RefusedRowsError, match="refuses"):
         await mender.mend(wrong(Divergence.MISSING_EVENTS, archived=1), [], PRICE)

@@ -79,7 +79,7 @@ def test_a_ledger_names_each_gap_and_its_minute(capsys: pytest.CaptureFixture[st
     assert told["balanced"] is False
     assert told["lines"][0] == {
         "project_id": "p", "minute": "2026-11-25T00:00Z", "edge": 9, "accepted": 10, "stored": 7, "duplicate": 1,
-        "rejected": 0, "ignored": 0, "missing": 2,
+        "rejected": 0, "ignored": 0, "missing": 2, "moved": 0,
     }  # fmt: skip
     assert (told["findings"][0]["partition"], told["findings"][0]["first"], told["findings"][0]["last"]) == (3, 40, 41)
 

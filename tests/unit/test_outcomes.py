@@ -70,6 +70,15 @@ def test_the_route_is_told_by_the_first_header_of_that_name() -> None:
     assert range_row(span(0, 1, 2), count, 9).receivers == ["kafka", "otlp"]
 
 
+def test_a_record_that_moved_is_counted_where_it_goes_and_no_front_door_is_asked_for_the_copy() -> None:
+    count = ChunkCount()
+    count.outcomes.note_moved(record(0))
+    named = ((headers.RECEIVER, b"otlp"), (headers.MOVED, b"1"))
+    count.outcomes.note(Record("events", 3, 1, Micros(0), b"p/t", b"", named), "p", Outcome.STORED)
+    row = range_row(span(0, 1, 2), count, 9)
+    assert (row.outcomes, row.receivers) == (["moved", "stored"], ["kafka", "moved"])
+
+
 def test_a_flood_of_made_up_projects_ends_in_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcomes, "MOST_GROUPS", 5)
     count = ChunkCount()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-OWN_WAYS = frozenset({"kafka", "evaluator"})  # routes into the log that pass no front door
+OWN_WAYS = frozenset({"kafka", "evaluator", "moved"})  # routes into the log that pass no front door
 OTHERS = "(others)"  # projects of a chunk that has too many of them to name; stream/outcomes.py
 LETTERS_KEPT = 80 * 86_400_000_000  # microseconds: younger rejected records still have their dead letter
 LETTERS_WITHIN = 300_000_000  # microseconds from a rejected record to its row among the dead letters
@@ -73,7 +73,10 @@ class Finding:
 
 @dataclass(slots=True)
 class Line:
-    """One project in one minute; `edge` are records that front doors were acknowledged."""
+    """One project in one minute; `edge` are records that front doors were acknowledged.
+
+    `moved` ones were sent on to another partition, and are counted there: they are not among the accepted.
+    """
 
     project_id: str
     second: int
@@ -83,6 +86,7 @@ class Line:
     rejected: int = 0
     ignored: int = 0
     missing: int = 0
+    moved: int = 0
 
     @property
     def accepted(self) -> int:
@@ -113,7 +117,7 @@ class Balance:
         """All lines together."""
         total = Line("", 0)
         for line in self.lines:
-            for name in ("edge", "stored", "duplicate", "rejected", "ignored", "missing"):
+            for name in ("edge", "stored", "duplicate", "rejected", "ignored", "missing", "moved"):
                 setattr(total, name, getattr(total, name) + getattr(line, name))
         return total
 

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline.config import Settings
 from pipeline.events.model import Micros, Record
+from pipeline.kafka_client import kafka_options
 from pipeline.ops.kafka_admin import BrokerUnreachableError, looking
 
 QUIET = 5.0  # seconds without an answer after which a read is given up
@@ -81,9 +82,7 @@ class Log:
 @asynccontextmanager
 async def open_log(settings: Settings) -> AsyncIterator[Log]:
     """The events topic. Raises BrokerUnreachableError for whatever Kafka fails with."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = AIOKafkaConsumer(**kafka_options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         async with asyncio.timeout(QUIET * 2):
             await consumer.start()

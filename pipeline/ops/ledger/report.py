@@ -19,7 +19,7 @@ SAYS = {
     Kind.NOT_ARCHIVED: "stored by the ledger, but not in the archive",
     Kind.NO_DEAD_LETTER: "rejected, but without a dead letter",
 }
-_COUNTS = ("accepted", "stored", "duplicate", "rejected", "ignored", "missing")
+_COUNTS = ("accepted", "stored", "duplicate", "rejected", "ignored", "missing", "moved")
 MOST_LINES = 50
 
 

@@ -6,7 +6,7 @@ ALTER TABLE {database}.offset_ranges {on_cluster}
     ADD COLUMN IF NOT EXISTS projects Array(LowCardinality(String)) CODEC(ZSTD(1)),
     ADD COLUMN IF NOT EXISTS receivers Array(LowCardinality(String)) CODEC(ZSTD(1)),   -- the route, as in raw_events
     ADD COLUMN IF NOT EXISTS minutes Array(DateTime64(6, 'UTC')) CODEC(ZSTD(1)),
-    ADD COLUMN IF NOT EXISTS outcomes Array(LowCardinality(String)) CODEC(ZSTD(1)),    -- stored, duplicate, rejected, ignored
+    ADD COLUMN IF NOT EXISTS outcomes Array(LowCardinality(String)) CODEC(ZSTD(1)),    -- stored, duplicate, rejected, ignored, moved
     ADD COLUMN IF NOT EXISTS amounts Array(UInt64) CODEC(ZSTD(1)),                     -- records
     ADD COLUMN IF NOT EXISTS places Array(UInt16) CODEC(ZSTD(1)),
     ADD COLUMN IF NOT EXISTS offsets Array(UInt64) CODEC(Delta(8), ZSTD(1)),           -- of the records; empty: first to last
