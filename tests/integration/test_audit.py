@@ -22,6 +22,7 @@ from pipeline.events.model import Event, Kind, Micros
 from pipeline.local.kafka import LocalKafka
 from pipeline.store.insert import Inserter
 from pipeline.store.rows import EPOCH_STEP
+from pipeline.stream.moves import MOST_MOVES
 from tests.fixtures.captures import PROJECT, Outgoing, produce
 from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.store import raw_event_row
@@ -85,12 +86,16 @@ def stack(
 
 
 async def _in_two_partitions(stack: Stack, records: list[Outgoing]) -> None:
-    """As when partitions were added while a trace's events were on their way: two workers hold halves of it."""
+    """As when partitions are added twice while a trace's events are on their way: two workers hold halves of it.
+
+    A record that was moved so often stays where it is (stream/moves.py), as its worker no longer knows better.
+    """
+    often = (headers.MOVED, str(MOST_MOVES).encode())
     producer = AIOKafkaProducer(bootstrap_servers=stack.settings.kafka_bootstrap, acks="all")
     async with producer:
         for number, record in enumerate(records):
             await producer.send_and_wait(
-                stack.settings.events_topic, record.value, key=record.key, headers=list(record.headers),
+                stack.settings.events_topic, record.value, key=record.key, headers=[*record.headers, often],
                 partition=number % 2,
             )  # fmt: skip
 

@@ -42,12 +42,12 @@ async def send_over_http(settings: Settings, count: int) -> None:
 
 
 async def send_in_a_transaction(settings: Settings, records: list[Outgoing]) -> None:
-    """The log marks the end of a transaction with an offset that holds no record."""
+    """The log marks the end of a transaction with an offset that holds no record. Each lies where its trace is at home."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap, transactional_id=settings.topic_prefix)
     async with producer, producer.transaction():
         for record in records:
             await producer.send_and_wait(
-                settings.events_topic, record.value, key=record.key, headers=list(record.headers), partition=0
+                settings.events_topic, record.value, key=record.key, headers=list(record.headers)
             )
 
 
@@ -90,8 +90,8 @@ def test_everything_adds_up_and_each_loss_is_named_where_it_happened(stack: Stac
     good = balance_of(stack)
     assert good.findings == []
     assert by_project(good) == {HTTP_PROJECT: (7, 7, 7, 0, 0, 0), PROJECT: (0, 70, 62, 5, 3, 0)}
-    assert good.explained <= 1  # the end of the transaction, unless a chunk goes over it
-    assert sum(good.behind.values()) <= 1
+    assert good.explained <= 2  # ends of the transaction, unless a chunk goes over them
+    assert sum(good.behind.values()) <= 2
 
     edge_counts_more_than_the_log(stack, 4)
     gone = one_record_leaves_the_archive(stack)
