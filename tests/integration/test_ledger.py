@@ -42,7 +42,7 @@ async def send_over_http(settings: Settings, count: int) -> None:
 
 
 async def send_in_a_transaction(settings: Settings, records: list[Outgoing]) -> None:
-    """The log marks the end of a transaction with an offset that holds no record. Each lies where its trace is at home."""
+    """An offset without a record marks its end. Records lie where their traces are at home."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap, transactional_id=settings.topic_prefix)
     async with producer, producer.transaction():
         for record in records:
