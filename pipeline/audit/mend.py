@@ -83,15 +83,12 @@ class Mender:
 
     def _delete(self, wrong: Diagnosis, claims: Iterable[Claim]) -> None:
         project, trace = wrong.name
-        by_kind: dict[str, list[tuple[int, int]]] = {}
         for claim in claims:
-            by_kind.setdefault(claim.kind, []).append((claim.row_version, claim.made))
-        for kind, versions in by_kind.items():
-            own = "if(trace_id = '', score_group, trace_id)" if kind == "score" else "trace_id"
+            own = "if(trace_id = '', score_group, trace_id)" if claim.kind == "score" else "trace_id"
             self._client.command(
-                f"DELETE FROM {TABLES[kind]} WHERE project_id = %(project)s AND {own} = %(trace)s"  # noqa: S608
-                " AND (row_version, toUnixTimestamp64Micro(updated_at)) IN %(versions)s",
-                parameters={"project": project, "trace": trace, "versions": tuple(versions)},
+                f"DELETE FROM {TABLES[claim.kind]} WHERE project_id = %(project)s AND {own} = %(trace)s"  # noqa: S608
+                " AND row_version = %(version)s AND toUnixTimestamp64Micro(updated_at) = %(made)s",
+                parameters={"project": project, "trace": trace, "version": claim.row_version, "made": claim.made},
             )
 
 

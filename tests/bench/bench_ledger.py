@@ -21,8 +21,9 @@ from pipeline.audit.scope import Scope as AuditScope
 from pipeline.ops.bench.machine import describe_machine
 from pipeline.ops.ledger import read
 from pipeline.ops.ledger.read import Scope
+from pipeline.store.client import connect
 from tests.fixtures.clickhouse import ClickHouseProcess
-from tests.fixtures.store import migrated
+from tests.fixtures.store import migrated, settings_for
 
 DAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
 TOPIC = "spanfold.events"
@@ -82,9 +83,11 @@ def main(events: int) -> None:
         server = ClickHouseProcess(Path(folder))
         server.start()
         try:
-            with migrated(server.url, "bench") as client:
+            with migrated(server.url, "bench"):
+                client = connect(settings_for(server.url, "bench"), timeout=600.0)
                 fill(client, events)
                 ask(client, events)
+                client.close()
         finally:
             server.stop()
 

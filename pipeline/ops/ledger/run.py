@@ -132,7 +132,15 @@ async def _not_archived(
     The latter was stored twice over (two workers had one trace) and is counted as a duplicate here.
     """
     begins = await asyncio.to_thread(read.archive_begins, client, {slot.project_id for slot in lacking})
-    kept = [slot for slot in lacking if slot.second >= begins.get(slot.project_id, 2**62)]
+    young = (
+        time.time() - 86_400
+    )  # of these nothing has expired, also where the archive begins in the middle of a minute
+    kept = [
+        slot
+        for slot in lacking
+        if slot.second + (60 if slot.second > young else 0) > begins.get(slot.project_id, 2**62)
+        or slot.second == begins.get(slot.project_id)
+    ]
     findings: list[Finding] = []
     for slot in sorted(kept)[:SLOTS_LOOKED_AT]:
         offsets = await asyncio.to_thread(read.not_archived, client, scope.topic, slot)
