@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline import __version__
+from pipeline.audit.commands import register as register_audit_command
 from pipeline.errors import SettingError, SpanfoldError
 from pipeline.ops.cost_commands import register as register_cost_commands
 from pipeline.ops.dlq.commands import register as register_dlq_commands
+from pipeline.ops.ledger.commands import register as register_ledger_command
 from pipeline.ops.retention.commands import register as register_retention_commands
 from pipeline.ops.user_commands import register as register_user_commands
 
@@ -135,13 +137,14 @@ def worker(data: Data = None) -> None:
 
 @app.command(rich_help_panel="Run")
 def evaluate(data: Data = None) -> None:
-    """Run one evaluator: it scores settled traces by the rules of their projects.
+    """Run one evaluator: it scores settled traces by the rules of their projects. One of them watches ledger and audit.
 
     Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 spanfold evaluate`
     """
+    from pipeline.audit.watch import watch
     from pipeline.stream.worker import run_evaluator
 
-    run_evaluator(_as_role(data, "evaluator"))
+    run_evaluator(_as_role(data, "evaluator"), watch)
 
 
 @app.command(rich_help_panel="Set up")
@@ -324,6 +327,8 @@ def bench(
 
 register_cost_commands(app)
 register_dlq_commands(app)
+register_ledger_command(app)
+register_audit_command(app)
 register_retention_commands(app)
 register_user_commands(app)
 

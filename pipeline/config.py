@@ -174,6 +174,12 @@ class Settings(BaseSettings):
         0.1, ge=0, le=1, description="Share of traces that a new project's rule `has_output` looks at; 0 makes no rule."
     )
 
+    # Ledger and audit
+    watch_interval: float = Field(
+        60.0, ge=0, description="Seconds between two looks of ledger and audit at what is recent; 0: they never look."
+    )
+    audit_fix: bool = Field(False, description="Whether the audit that runs by itself also mends what it finds.")
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -215,6 +221,11 @@ class Settings(BaseSettings):
     def dead_letters_topic(self) -> str:
         """Records that could not be processed, with the reason."""
         return f"{self.topic_prefix}.dead-letters"
+
+    @cached_property
+    def edge_counts_topic(self) -> str:
+        """What front doors have accepted, for the ledger."""
+        return f"{self.topic_prefix}.edge-counts"
 
     @cached_property
     def blobs(self) -> str:

@@ -201,6 +201,32 @@ class Metric(StrEnum):
         ),
     )
 
+    # ledger and audit, in the evaluator that watches
+    LEDGER_MISSING = (
+        "spanfold_ledger_missing_records",
+        gauge(
+            "records", Role.EVALUATOR, "What does not add up in the last hour of the log; see docs/ledger.md.",
+            kind=("uncovered", "unproven", "not_in_log", "not_archived", "no_dead_letter"),
+        ),
+    )  # fmt: skip
+    AUDIT_TRACES = (
+        "spanfold_audit_traces_total",
+        counter("traces", Role.EVALUATOR, "Traces whose rows were compared with their archived events."),
+    )
+    AUDIT_WRONG = (
+        "spanfold_audit_wrong_traces_total",
+        counter(
+            "traces", Role.EVALUATOR, "Traces whose rows are not what their archived events make.",
+            divergence=("missing_events", "overcounted", "split", "missing_rows", "left_over"),
+        ),
+    )  # fmt: skip
+    WATCH_LAST = (
+        "spanfold_watch_last_look_timestamp_seconds",
+        gauge(
+            "seconds", Role.EVALUATOR, "When ledger and audit were through last, Unix time; 0: not yet, or not here."
+        ),
+    )
+
     # the front door
     INGEST_EVENTS = (
         "spanfold_ingest_events_total",

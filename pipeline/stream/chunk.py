@@ -1,11 +1,12 @@
 """A chunk: the records of one partition that one poll gave, and what became of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from pipeline.events.model import Micros, Record
 from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.outcomes import Outcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class ChunkCount:
     new: int = 0
     duplicate: int = 0
     rejected: int = 0
+    outcomes: Outcomes = field(default_factory=Outcomes, compare=False)  # the same by record, for the ledger
 
     @property
     def events(self) -> int:

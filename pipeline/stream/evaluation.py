@@ -35,6 +35,7 @@ class Evaluation:
     def __init__(self, settings: Settings, client: Client, outbox: Outbox, metrics: Metrics = UNSEEN) -> None:
         self._settings, self._client, self._outbox, self._metrics = settings, client, outbox, metrics
         self.assigned = asyncio.Event()
+        self._partitions: set[TopicPartition] = set()
         self._generation = 0
         self._app: Any = None
 
@@ -66,16 +67,22 @@ class Evaluation:
 
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:
         """Ready for chunks."""
+        self._partitions |= partitions
         self._metrics.add(Metric.REBALANCES, 1, "assigned")
-        self._metrics.set(Metric.PARTITIONS, len(partitions))
+        self._metrics.set(Metric.PARTITIONS, len(self._partitions))
         self.assigned.set()
 
     async def partitions_revoked(self, partitions: set[TopicPartition], deadline: float) -> None:
         """Nothing waits between chunks; a chunk under way that waits for the store gives up."""
         self._metrics.add(Metric.REBALANCES, 1, "revoked")
-        self._metrics.set(Metric.PARTITIONS, 0)
+        self._partitions -= partitions
+        self._metrics.set(Metric.PARTITIONS, len(self._partitions))
         self.assigned.clear()
         self._generation += 1
+
+    def is_first(self) -> bool:
+        """True in one process of the group at a time: the one that holds the topic's first partition."""
+        return any(tp.partition == 0 for tp in self._partitions)
 
     async def close(self) -> None:
         """Give up waiting for the store: what is under way comes again."""

@@ -28,6 +28,7 @@ from pipeline.stream.collect import Collected
 from pipeline.stream.counted import Laps, count_calls, count_events, count_freshness
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.moves import Move
+from pipeline.stream.range_row import range_row
 from pipeline.stream.refused import entities_of, refused_letters
 
 Durable = list[tuple[Span, ChunkCount]]
@@ -120,19 +121,4 @@ def _open(row: TraceRow) -> TraceRow:
 
 def _ranges(durable: Durable) -> list[OffsetRangeRow]:
     now = time.time_ns() // 1000
-    return [
-        OffsetRangeRow(
-            topic=chunk.tp.topic,
-            partition=chunk.tp.partition,
-            first=chunk.first,
-            last=chunk.last,
-            records=chunk.records,
-            events=count.events,
-            new=count.new,
-            duplicate=count.duplicate,
-            rejected=count.rejected,
-            stored_at=now,
-        )
-        for chunk, count in durable
-        if chunk.records
-    ]
+    return [range_row(chunk, count, now) for chunk, count in durable if chunk.records]

@@ -25,6 +25,7 @@ from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk, ChunkCount, Span
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.moves import moved
+from pipeline.stream.outcomes import Outcome
 from pipeline.stream.part import Part
 from pipeline.stream.partition import Partition
 from pipeline.stream.retention import KeepForEver, Keeps
@@ -35,6 +36,7 @@ log = structlog.get_logger(__name__)
 Decoded = tuple[Record, list[Event]]
 Until = Callable[[str, str, int], int]
 _SCORE, _DUPLICATE, _NEW = Kind.SCORE, Seen.DUPLICATE, Seen.NEW
+_STORED, _KNOWN = Outcome.STORED.value, Outcome.DUPLICATE.value
 
 
 class Taken(NamedTuple):
@@ -59,7 +61,10 @@ class Intake:
         """The chunk's events."""
         with self._stages.stage("decode"):
             decoded, dead, media = self._decode(chunk.records)
-        return Taken(chunk.span(), ChunkCount(rejected=len(dead)), decoded, dead, tuple(media))
+        became = ChunkCount(rejected=len(dead))
+        for letter in dead:
+            became.outcomes.note_rejected(letter.record)
+        return Taken(chunk.span(), became, decoded, dead, tuple(media))
 
     def fold(self, batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> None:
         """Fold decoded records; the traces they change hold this batch's part of the partition."""
@@ -125,10 +130,11 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
     now, part, traces = partition.clock(), batch.part(partition), partition.traces
     archive = batch.archive
     touched: dict[bytes, bool] = {}  # trace -> got more than scores, in order of their first event
+    note = count.outcomes.note
     new = duplicate = 0
     for record, events in decoded:
         key, value = record.key or b"", record.value or b""
-        size = len(value)
+        size, before = len(value), new
         for position, event in enumerate(events):
             state = traces.get(key)
             if state is None:
@@ -155,6 +161,10 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
                 partition.size += size
                 archive.append(_archived(state, record, position, event, identity, value, until))
                 size = 0
+        if events:
+            note(record, events[0].project_id, _STORED if new > before else _KNOWN)
+        else:
+            count.outcomes.note_ignored(record)
     _touch(partition, part, touched, now)
     count.new += new
     count.duplicate += duplicate

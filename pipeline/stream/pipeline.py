@@ -131,6 +131,8 @@ class Pipeline:
         self._metrics.add(Metric.BYTES, chunk.size)
         stay, moves = at_home(partition, taken.decoded)
         batch.moves += moves
+        for move in moves:
+            taken.became.outcomes.note_moved(move.record)
         fresh, cold = split(partition, stay)
         self._intake.fold(batch, partition, fresh, taken.became)
         if cold:
@@ -147,7 +149,10 @@ class Pipeline:
         batch = self.batch
         batch.moves += moves
         batch.bytes += chunk.size
-        batch.add(partition, chunk.span(), ChunkCount())
+        count = ChunkCount()
+        for record in chunk.records:
+            count.outcomes.note_moved(record)
+        batch.add(partition, chunk.span(), count)
         self._mind_the_size(batch)
 
     async def run(self) -> None:

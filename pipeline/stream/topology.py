@@ -21,13 +21,14 @@ from pipeline.registry import Registry
 from pipeline.store.client import connect
 from pipeline.store.errors import blame
 from pipeline.store.insert import Inserter
-from pipeline.store.tables import DEAD_LETTERS
+from pipeline.store.tables import DEAD_LETTERS, EDGE_COUNTS
 from pipeline.stream.app import consumer_of, create_app
 from pipeline.stream.archive import Archive
 from pipeline.stream.chunk import Span
 from pipeline.stream.collect import Collector, Waits
 from pipeline.stream.counted import CountedStore
 from pipeline.stream.dead_letter_row import dead_letter_row
+from pipeline.stream.edge_count_row import edge_count_row
 from pipeline.stream.evaluation import Evaluation
 from pipeline.stream.flush import Flush
 from pipeline.stream.fresh import FreshFirst
@@ -46,7 +47,7 @@ from pipeline.stream.retention import RetentionBook
 from pipeline.stream.rulebook import RuleBook
 from pipeline.stream.stages import Stages, stages_from_environment
 from pipeline.stream.store_watch import StoreWatch
-from pipeline.stream.topic_table import Copy, TopicTables, keep_in_topic
+from pipeline.stream.topic_table import Copy, Letters, TopicTables, keep_in_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def build_evaluation_worker(settings: Settings, metrics: Metrics) -> EvaluationW
     evaluation = Evaluation(settings, client, outbox, metrics)
     app = create_app(settings, "evaluate", [settings.evaluations_topic], evaluation)
     evaluation.commit_through(app)
-    tables = TopicTables(copies(settings), store, metrics=metrics)
+    tables = TopicTables(copies(settings, outbox.dead_letters), store, metrics=metrics)
     tables_app = create_app(settings, "tables", tables.topics, tables)
     tables.commit_through(tables_app)
     return EvaluationWorker(app, evaluation, tables_app, tables, outbox, StoreWatch(client, metrics))
@@ -156,6 +157,9 @@ def counted_store(client: Client, metrics: Metrics) -> CountedStore:
     return CountedStore(inserter, metrics)
 
 
-def copies(settings: Settings) -> list[Copy]:
+def copies(settings: Settings, letters: Letters) -> list[Copy]:
     """Which topics can be read by SQL, and how a record of each becomes a row."""
-    return [Copy(settings.dead_letters_topic, DEAD_LETTERS, dead_letter_row, keep_in_topic)]
+    return [
+        Copy(settings.dead_letters_topic, DEAD_LETTERS, dead_letter_row, keep_in_topic),
+        Copy(settings.edge_counts_topic, EDGE_COUNTS, edge_count_row, letters),
+    ]

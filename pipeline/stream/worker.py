@@ -33,6 +33,8 @@ STOP_DEADLINE = 8.0  # seconds for everything
 LEAVE_WITHIN = 2.0  # seconds of it to leave the group
 READY_FILE = "SPANFOLD_READY_FILE"
 
+Watching = Callable[[Settings, Metrics, Callable[[], bool]], Coroutine[Any, Any, None]]
+
 
 def run_worker(settings: Settings) -> None:
     """Fold until SIGTERM or SIGINT.
@@ -43,9 +45,12 @@ def run_worker(settings: Settings) -> None:
     uvloop.run(_fold(settings, registry))
 
 
-def run_evaluator(settings: Settings) -> None:
-    """Evaluate until SIGTERM or SIGINT. Raises SpanfoldError where the store or the port cannot be opened."""
-    uvloop.run(_evaluate(settings))
+def run_evaluator(settings: Settings, watch: Watching | None = None) -> None:
+    """Evaluate until SIGTERM or SIGINT, and `watch` beside it, which is told whether this process is its group's first.
+
+    Raises SpanfoldError where the store or the port cannot be opened.
+    """
+    uvloop.run(_evaluate(settings, watch))
 
 
 async def _fold(settings: Settings, registry: Registry) -> None:
@@ -80,11 +85,11 @@ async def _fold(settings: Settings, registry: Registry) -> None:
     await asyncio.to_thread(tracing.close)
 
 
-async def _evaluate(settings: Settings) -> None:
+async def _evaluate(settings: Settings, watch: Watching | None) -> None:
     await check_access(settings)
     metrics = Metrics(Role.EVALUATOR, settings.instance_id)
     worker = build_evaluation_worker(settings, metrics)
-    evaluation, tables, watch = worker.evaluation, worker.tables, worker.watch
+    evaluation, tables, store_watch = worker.evaluation, worker.tables, worker.watch
 
     async def close(_deadline: float) -> None:
         await evaluation.close()
@@ -92,16 +97,18 @@ async def _evaluate(settings: Settings) -> None:
         await worker.tables_app.stop()
 
     assigned = [evaluation.assigned, tables.assigned]
-    checks = [*map(has_joined, assigned), watch.complaint]
-    with open_status(settings, metrics, checks) as heart, watch.asking():
+    checks = [*map(has_joined, assigned), store_watch.complaint]
+    with open_status(settings, metrics, checks) as heart, store_watch.asking():
         await worker.outbox.start()
         background = {
             "tables_start_failed": worker.tables_app.start(),
             "tables_app_crashed": raise_crash(worker.tables_app),
             "tables_failed": tables.run(),
-            "gauges_failed": Gauges(metrics, Consumers(worker.app, worker.tables_app), watch.show).run(),
+            "gauges_failed": Gauges(metrics, Consumers(worker.app, worker.tables_app), store_watch.show).run(),
             "heartbeat_failed": heart.run(),
         }
+        if watch is not None:
+            background["watch_failed"] = watch(settings, metrics, evaluation.is_first)
         await _run_until_signal(worker.app, assigned, background, worker.outbox, close)
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pipeline.events.canonical import to_canonical_json
+from pipeline.stream.outcomes import MINUTE
 from tests.fixtures.examples import examples
 from tests.oracle import nasty
 from tests.oracle.durable import PARTITIONS, Log, Store, Trace
@@ -55,6 +56,7 @@ class Cluster(RuleBasedStateMachine):
         self.workers: list[Worker | None] = [None, None]
         self.checked = [0] * PARTITIONS
         self.answers: dict[tuple[Trace, int], Views] = {}
+        self.shared = False  # two workers have had one partition at once
 
     @initialize(events=EVENTS)
     def begin(self, events: list[Known]) -> None:
@@ -118,6 +120,7 @@ class Cluster(RuleBasedStateMachine):
         taken = {number for number, owner in enumerate(self.log.owners) if owner is self.workers[1 - who]}
         taken -= self._worker(who).partitions  # of which it would have to be told first
         if self.workers[1 - who] is not None and taken:
+            self.shared = True
             self._worker(who).assign(taken)
 
     @rule(who=WHO)
@@ -205,10 +208,24 @@ class Cluster(RuleBasedStateMachine):
         assert difference(self.store.table.views(), expected) == []
         assert self.log.committed == [len(records) for records in self.log.records]
         assert all(self.store.is_settled(trace) for trace in expected["traces"]), "all have been silent for long"  # type: ignore[arg-type]
+        self._check_ledger()
         for number in range(PARTITIONS):
             for trace, first_seen in self.log.first_seen(number).items():
                 row = self.store.table.rows.get(("traces", trace))
                 assert row is None or row.first_seen == first_seen
+
+    def _check_ledger(self) -> None:
+        """I4: every record that was accepted has one outcome, under its project and minute, whatever came twice."""
+        for number, records in enumerate(self.log.records):
+            known, told = self.log.known[number], self.store.outcomes(number)
+            assert told.keys() == set(range(len(records)))
+            for offset, (record, each) in enumerate(zip(records, known, strict=True)):
+                project, minute, outcome = told[offset]
+                assert (project, minute) == (each.event.project_id, record.timestamp // MINUTE * MINUTE)
+                assert outcome in ("stored", "duplicate")
+            events = {(each.event.project_id, each.event.event_id, each.identity) for each in known}
+            duplicates = sum(outcome == "duplicate" for _, _, outcome in told.values())
+            assert duplicates <= len(records) - len(events) or self.shared
 
 
 Cluster.TestCase.settings = settings(max_examples=examples(2), stateful_step_count=40)
