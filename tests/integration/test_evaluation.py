@@ -50,8 +50,8 @@ def test_a_share_of_settled_traces_is_scored_and_a_repeat_scores_nothing_twice(s
             "spanfold_records_total": events,
             "spanfold_open_traces": 0,
             "spanfold_assigned_partitions": 4,
-            f"spanfold_lag_records{{topic={topic},partition=0}}": 0,
-            f"spanfold_lag_seconds{{topic={topic},partition=3}}": 0,
+            f"spanfold_lag_records{{partition=0,topic={topic}}}": 0,
+            f"spanfold_lag_seconds{{partition=3,topic={topic}}}": 0,
             "spanfold_evaluation_requests_total": wanted,
             "spanfold_dead_letters_total{reason=malformed}": 0,
         },
@@ -93,7 +93,7 @@ def _figures(port: int) -> dict[str, float]:
     figures = {}
     for family in text_string_to_metric_families(httpx.get(f"http://127.0.0.1:{port}/metrics").text):
         for sample in family.samples:
-            labels = ",".join(f"{name}={value}" for name, value in sample.labels.items())
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
             figures[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
     return figures
 
