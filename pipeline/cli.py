@@ -18,6 +18,7 @@ import typer
 from pipeline import __version__
 from pipeline.errors import SettingError, SpanfoldError
 from pipeline.ops.cost_commands import register as register_cost_commands
+from pipeline.replay.commands import register as register_replay
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -306,6 +307,7 @@ def bench(
 
 
 register_cost_commands(app)
+register_replay(app)
 
 
 def _as_role(data: Path | None) -> "Settings":

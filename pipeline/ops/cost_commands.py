@@ -70,7 +70,7 @@ def reprice(
     from pipeline.ops.reprice.run import TAKEN_SECONDS, OvertakenError, print_progress, print_report
     from pipeline.ops.reprice.run import reprice as run
 
-    scope = Scope(_moment("--from", start), _moment("--to", until) if until else datetime.now(UTC), project, model)
+    scope = Scope(moment("--from", start), moment("--to", until) if until else datetime.now(UTC), project, model)
     report = run(
         find_settings(data),
         scope,
@@ -125,7 +125,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(prices_app, name="prices", rich_help_panel="Cost")
 
 
-def _moment(option: str, text: str) -> datetime:
+def moment(option: str, text: str) -> datetime:
     """A day (its first moment) or a time; UTC without an offset."""
     try:
         if len(text) == len("2026-11-25"):

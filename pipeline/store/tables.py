@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple, get_type_hints
 
+from pipeline.store.replay_rows import ReplayRunRow
 from pipeline.store.reprice_rows import CostHistoryRow, RepriceValueRow
 from pipeline.store.rows import ObservationRow, OffsetRangeRow, RawEventRow, ScoreRow, TraceRow
 
@@ -15,6 +16,7 @@ SCORES = "scores_rows"
 OFFSET_RANGES = "offset_ranges"
 COST_HISTORY = "cost_history_rows"
 REPRICE_VALUES = "reprice_values"
+REPLAY_RUNS = "replay_runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             _table(OFFSET_RANGES, OffsetRangeRow),
             _table(COST_HISTORY, CostHistoryRow),
             _table(REPRICE_VALUES, RepriceValueRow),
+            _table(REPLAY_RUNS, ReplayRunRow),
         )
     }
 )

@@ -18,6 +18,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "local": set(),
     "evaluate": {"store"},
     "ops": {"store", "local", "cost", "registry"},  # re-pricing computes with the books that the registry has
+    "replay": {"stream", "store", "local", "cost", "registry", "ops"},  # folds as the worker does, to rows
     "blobs": set(),
     "ingest": {"registry", "blobs"},
     "stream": {"fold", "cost", "evaluate", "store", "registry"},

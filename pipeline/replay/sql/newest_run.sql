@@ -1,0 +1,6 @@
+-- The newest replay into the live or the shadow tables; with a scope, that for it by this version of the code.
+SELECT target, scope, until, epoch, state, after_project, after_trace, counts, run, code, started_at
+FROM replay_runs FINAL
+WHERE target = %(target)s AND (%(scope)s = '' OR (scope = %(scope)s AND code = %(code)s))
+ORDER BY started_at DESC
+LIMIT 1
