@@ -12,8 +12,8 @@ SELECT
 FROM
 (
     SELECT
-        row_id, max(side = 0) AS live, max(side = 1) AS shadow,
-        anyIf(hashes, side = 0) AS was, anyIf(hashes, side = 1) AS now
+        row_id, max(side = 0) AS live, max(side = 1) AS shadow, anyIf(hashes, side = 1) AS now,
+        if(live AND shadow, anyIf(hashes, side = 0), now) AS was  -- of the same length in any case
     FROM
     (
         SELECT 0 AS side, {row_id} AS row_id, [{hashes}] AS hashes

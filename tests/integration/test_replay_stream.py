@@ -1,0 +1,121 @@
+"""Replays of what real workers wrote: the same rows from the archive, from the topic and from files, beside the stream.
+
+SPANFOLD_REPLAY_BESIDE=1 adds the long form: replays into the live and the shadow tables while a worker folds.
+"""
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.cost.price import ObservationPricer
+from pipeline.errors import SettingError
+from pipeline.replay.commands import IncompleteError
+from pipeline.store.rows import EPOCH_STEP
+from tests.fixtures.captures import Outgoing, langfuse_record, produce
+from tests.fixtures.shown import shown
+from tests.fixtures.views import digest, wait_until_settled, wait_until_stored
+from tests.fixtures.whole_traffic import as_a_log_has_them, known, whole_traces
+from tests.fixtures.worker import Stack, environment
+from tests.oracle.fold import views
+from tests.oracle.table import difference
+
+pytestmark = pytest.mark.stack
+
+QUICK: dict[str, Any] = {"settle_quiet": 0.2, "settle_idle": 0.5}
+FROM = ("--from", "2000-01-01")
+ROWS = ("traces_rows", "observations_rows", "scores_rows")
+
+
+def spanfold(stack: Stack, *arguments: str) -> str:
+    """What `spanfold replay` prints; raises what it fails with."""
+    result = CliRunner().invoke(app, ["replay", *arguments], env=environment(stack.settings), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_what_workers_wrote_comes_again_from_archive_topic_and_files(stack: Stack, tmp_path: Path) -> None:
+    records = as_a_log_has_them([record for trace in whole_traces(25) for record in trace])
+    records += [_session_score(), *_giant(300)]
+    worker = stack.worker(**QUICK, trace_bytes=20_000)
+    produce(stack.settings, records)
+    wait_until_stored(stack, len(records))
+    wait_until_settled(stack)
+    worker.stop()
+    before, seen = digest(stack), _first_seen(stack)
+
+    told = spanfold(stack, *FROM, "--into", "shadow", "--json", "--wait", "0")
+    assert '"changed": 0, "only_live": 0, "only_shadow": 0' in told
+    assert "swapped" in spanfold(stack, "--swap", "--wait", "0")
+    assert digest(stack) == before
+    assert stack.count(f"SELECT countIf(row_version < {EPOCH_STEP}) FROM observations") == 0
+    assert spanfold(stack, *FROM, "--export", str(tmp_path / "out")).endswith("in 1 files\n")
+
+    for source in ("kafka", str(tmp_path / "out")):
+        for table in ("raw_events", *ROWS):
+            stack.client.command(f"TRUNCATE TABLE {table}")
+        spanfold(stack, *FROM, "--source", source, "--wait", "0")
+        assert digest(stack) == before, source
+        assert _first_seen(stack) == seen
+        assert spanfold(stack, *FROM, "--source", source, "--dry-run").startswith("0 events would be new")
+
+
+def test_wrong_questions_are_answered_with_what_to_do(stack: Stack, tmp_path: Path) -> None:
+    cases: list[tuple[tuple[str, ...], str]] = [
+        ((), "Give --from TIME"),
+        (("--swap", "--discard"), "exclude each other"),
+        (("--from", "yesterday"), "no day and no time"),
+        (("--from", "2026-11-02", "--to", "2026-11-02"), "not empty"),
+    ]
+    for arguments, words in cases:
+        with pytest.raises(SettingError, match=words):
+            spanfold(stack, *arguments)
+    assert not issubclass(IncompleteError, SettingError)  # exit code 1
+
+
+@pytest.mark.skipif(not os.environ.get("SPANFOLD_REPLAY_BESIDE"), reason="the long form waits for epochs to be taken")
+def test_replays_beside_a_worker_on_the_same_traces_lose_nothing(stack: Stack) -> None:
+    traces = whole_traces(60)
+    rng = random.Random(3)
+    everything = [record for trace in traces for record in trace]
+    rng.shuffle(everything)
+    parts = [everything[at::4] for at in range(4)]
+    stack.worker(**QUICK, resident_traces=20)
+    sent = 0
+    steps: list[tuple[str, ...]] = [
+        (*FROM, "--wait", "7"), (*FROM, "--into", "shadow"), ("--swap", "--wait", "7"), (*FROM, "--wait", "7"),
+    ]  # fmt: skip
+    for part, step in zip(parts, steps, strict=True):
+        produce(stack.settings, part)
+        sent += len(part)
+        spanfold(stack, *step)
+    wait_until_stored(stack, sent)
+    wait_until_settled(stack)
+    assert difference(shown(stack), views(known(everything), ObservationPricer()))[:10] == []
+
+
+def _first_seen(stack: Stack) -> list[tuple[Any, ...]]:
+    rows = stack.client.query("SELECT trace_id, first_seen FROM traces ORDER BY ALL").result_rows
+    return [tuple(row) for row in rows]
+
+
+def _session_score() -> Outgoing:
+    body = {"id": "of-a-session", "sessionId": "s", "name": "good", "value": 1}
+    return langfuse_record({"id": "es", "type": "score-create", "timestamp": "2026-11-20T12:00:00Z", "body": body})
+
+
+def _giant(size: int) -> list[Outgoing]:
+    return [
+        langfuse_record({
+            "id": f"g{number}", "type": "generation-create", "timestamp": "2026-11-20T12:00:00Z",
+            "body": {"id": f"giant-{number:05}", "traceId": "giant", "input": "x" * 500, "model": "gpt-4o",
+                     "parentObservationId": f"giant-{number // 3:05}" if number else None,
+                     "startTime": "2026-11-20T12:00:00Z", "endTime": "2026-11-20T12:00:01Z",
+                     "usageDetails": {"input": number, "output": 1}},
+        })
+        for number in range(size)
+    ]  # fmt: skip
