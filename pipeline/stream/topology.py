@@ -56,7 +56,7 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         for chunk in chunks:
             chunk.ack()
 
-    prices = PriceShelf(registry)
+    prices = PriceShelf(registry, settings.prices_refresh)
     archive = Archive(client, prices, lambda topic: consumer_of(app).partition_count(topic), settings.trace_bytes)
     flush = Flush(store, outbox, commit, archive.events_of)
     waits = Waits(settings.first, settings.hold, settings.rest)

@@ -1,10 +1,11 @@
 """Replays of what real workers wrote: the same rows from the archive, from the topic and from files, beside the stream.
 
-SPANFOLD_REPLAY_BESIDE=1 adds the long form: replays into the live and the shadow tables while a worker folds.
+SPANFOLD_REPLAY_TRACES says how many traces a worker folds beside replays; 2000 is the long form.
 """
 
 import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ from tests.oracle.table import difference
 
 pytestmark = pytest.mark.stack
 
-QUICK: dict[str, Any] = {"settle_quiet": 0.2, "settle_idle": 0.5}
+BESIDE = int(os.environ.get("SPANFOLD_REPLAY_TRACES", "40"))
+QUICK: dict[str, Any] = {"settle_quiet": 0.2, "settle_idle": 0.5, "prices_refresh": 0.1}
+TAKEN = ("--wait", "1.5")  # a look for prices, a flush, and room
 FROM = ("--from", "2000-01-01")
 ROWS = ("traces_rows", "observations_rows", "scores_rows")
 
@@ -77,25 +80,23 @@ def test_wrong_questions_are_answered_with_what_to_do(stack: Stack, tmp_path: Pa
     assert not issubclass(IncompleteError, SettingError)  # exit code 1
 
 
-@pytest.mark.skipif(not os.environ.get("SPANFOLD_REPLAY_BESIDE"), reason="the long form waits for epochs to be taken")
 def test_replays_beside_a_worker_on_the_same_traces_lose_nothing(stack: Stack) -> None:
-    traces = whole_traces(60)
-    rng = random.Random(3)
+    traces = whole_traces(BESIDE)
     everything = [record for trace in traces for record in trace]
-    rng.shuffle(everything)
-    parts = [everything[at::4] for at in range(4)]
-    stack.worker(**QUICK, resident_traces=20)
-    sent = 0
-    steps: list[tuple[str, ...]] = [
-        (*FROM, "--wait", "7"), (*FROM, "--into", "shadow"), ("--swap", "--wait", "7"), (*FROM, "--wait", "7"),
-    ]  # fmt: skip
-    for part, step in zip(parts, steps, strict=True):
-        produce(stack.settings, part)
-        sent += len(part)
-        spanfold(stack, *step)
-    wait_until_stored(stack, sent)
+    random.Random(3).shuffle(everything)  # every trace gets events before, while and after each step
+    stack.worker(**QUICK, resident_traces=BESIDE // 3)
+    steps: list[tuple[str, ...]] = [(*FROM, *TAKEN), (*FROM, "--into", "shadow"), ("--swap", *TAKEN)]
+    share = len(everything) // (len(steps) + 1) + 1
+    with ThreadPoolExecutor(1) as producer:
+        for number, step in enumerate(steps):
+            sending = producer.submit(produce, stack.settings, everything[number * share : (number + 1) * share])
+            spanfold(stack, *step)
+            sending.result()
+    produce(stack.settings, everything[len(steps) * share :])
+    wait_until_stored(stack, len(everything))
     wait_until_settled(stack)
     assert difference(shown(stack), views(known(everything), ObservationPricer()))[:10] == []
+    assert stack.count("SELECT uniqExact(trace_id, event_id) FROM raw_events") == len(everything)
 
 
 def _first_seen(stack: Stack) -> list[tuple[Any, ...]]:
