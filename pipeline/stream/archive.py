@@ -9,7 +9,6 @@ then the stored rows stand for the events that are gone (stream/expired.py).
 How it fails: while ClickHouse does not answer, reading waits and tries again for ever, and so do those who need it.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -21,23 +20,22 @@ from pipeline.events.keys import record_key
 from pipeline.events.model import Micros
 from pipeline.events.priced import Pricer
 from pipeline.fold.build import rest
-from pipeline.fold.shed import bring_back, shed
+from pipeline.fold.shed import shed
 from pipeline.fold.state import TraceState
 from pipeline.store import lookups
 from pipeline.store.lookups import RawEvent, StoredTrace, TraceKey
 from pipeline.store.rows import EPOCH_STEP
 from pipeline.stream.archived import ELSEWHERE, take
+from pipeline.stream.contents import bring_content_back
 from pipeline.stream.expired import stand_in
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Partition
 from pipeline.stream.persist import ask_store
-from pipeline.stream.refold import contents
 
 log = structlog.get_logger(__name__)
 
 KEYS_PER_QUERY = 500
 OPEN_PER_QUERY = 50_000
-BEHIND = 1.0  # seconds until the archive is asked again for what it must have
 
 
 class Restored(NamedTuple):
@@ -88,19 +86,7 @@ class Archive:
 
     async def bring_back(self, partition: Partition, key: bytes, ids: Sequence[str]) -> None:
         """The content of some observations of a giant trace, which was let go."""
-        state = partition.traces.get(key)
-        if state is None:
-            return
-        question = partial(contents, self._client, state, ids)
-        said = await ask_store(question, partition.is_revoked)
-        while not all(layers for layers, _ in said.values()):
-            log.warning("archive_is_behind", trace=state.trace_id, retry_in=BEHIND)  # a replica that lags
-            await asyncio.sleep(BEHIND)
-            said = await ask_store(question, partition.is_revoked)
-        if partition.traces.get(key) is state:
-            for id_, (layers, size) in said.items():
-                partition.size += bring_back(state, id_, layers, size)
-            partition.giants.add(key)
+        await bring_content_back(self._client, partition, key, ids)
 
     async def events_of(self, names: Sequence[TraceKey]) -> list[RawEvent]:
         """The archived events of these traces, however long it takes."""
@@ -153,11 +139,11 @@ def _judge(partition: Partition, key: bytes, state: TraceState, stored: StoredTr
     """Are its stored rows what they would be now? And is it settled?"""
     if stored is None:
         state.rewrite = state.has_trace_row
-    elif stored.row_version // 2 != state.epoch * EPOCH_STEP // 2 + state.event_count:
-        state.rewrite = True
-    elif stored.settled:
-        partition.settle(key)
-        return
+    else:
+        state.rewrite = stored.row_version // 2 != state.epoch * EPOCH_STEP // 2 + state.event_count
+        if stored.settled and _count(stored) == state.event_count:  # other books alone do not open it again
+            partition.settle(key)
+            return
     partition.open.recovered(key, partition.clock())  # though nothing but a duplicate asked for it
 
 

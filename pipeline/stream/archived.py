@@ -13,6 +13,7 @@ import structlog
 from pipeline.events import headers
 from pipeline.events.decode import decode_record
 from pipeline.events.keys import record_key
+from pipeline.events.media import take_out
 from pipeline.events.model import Event, Micros, Record
 from pipeline.events.reasons import DecodeError
 from pipeline.fold.layers import Layer
@@ -35,7 +36,7 @@ class Reading(NamedTuple):
 def read(raw: RawEvent) -> Reading | None:
     """Decode the record; None, loudly, where this version of the code cannot."""
     try:
-        events = decode_record(record_of(raw), NO_LIMIT)
+        events, _ = take_out(raw.value, decode_record(record_of(raw), NO_LIMIT))  # media were stored before it was
     except DecodeError as error:
         log.error("archived_event_unreadable", trace=raw.trace_id, event_id=raw.event_id, error=repr(error)[:500])
         return None

@@ -18,13 +18,13 @@ from pipeline.events.keys import event_identity, trace_hash
 from pipeline.events.model import Event, Kind, Micros
 from pipeline.events.priced import Pricer
 from pipeline.fold.build import build, rest
-from pipeline.fold.layers import Layer
-from pipeline.fold.shed import bring_back, shed, wanted
+from pipeline.fold.shed import bring_back, lacking, shed, wanted
 from pipeline.fold.state import TraceState
 from pipeline.store import lookups
 from pipeline.store.lookups import RawEvent, TraceKey
 from pipeline.store.rows import RawEventRow
-from pipeline.stream.archived import Reading, content_of, take
+from pipeline.stream.archived import Reading, take
+from pipeline.stream.contents import contents
 from pipeline.stream.rows import Rows, add_rows
 
 
@@ -88,12 +88,13 @@ class Refold:
             self._bring_back(wanted(state))
 
     def _bring_back(self, ids: Sequence[str]) -> None:
-        for id_, (layers, size) in contents(self._client, self.state, ids).items():
-            if not layers:
-                raise ArchiveBehindError(
-                    f"The archive gave observation {id_} of trace {self.state.trace_id} and now has nothing of it.",
-                    remedy="Its events expired meanwhile, or a replica lags: run the command again.",
-                )
+        found = contents(self._client, self.state, ids)
+        if lost := lacking(self.state, found):
+            raise ArchiveBehindError(
+                f"The archive gave observation {lost[0]} of trace {self.state.trace_id} and now lacks some of it.",
+                remedy="Its events expired meanwhile, or a replica lags: run the command again.",
+            )
+        for id_, (layers, size) in found.items():
             bring_back(self.state, id_, layers, size)
 
     def _look_around(self, raw: RawEvent, reading: Reading) -> None:
@@ -112,18 +113,6 @@ def refold(client: Client, names: Sequence[TraceKey], price: Pricer, trace_bytes
         each = Refold(client, name)
         each.read(raws, price, trace_bytes)
         yield each
-
-
-def contents(client: Client, state: TraceState, ids: Sequence[str]) -> dict[str, tuple[list[Layer], int]]:
-    """What was said of these observations, as far as it is in the state already; and its bytes."""
-    found: dict[str, tuple[list[Layer], int]] = {id_: ([], 0) for id_ in ids}
-    for raw in lookups.read_back_observations(client, (state.project_id, state.trace_id), ids):
-        layer = content_of(state, raw)
-        if layer is not None:
-            layers, size = found[raw.entity_id]
-            layers.append(layer)
-            found[raw.entity_id] = (layers, size + len(raw.value))
-    return found
 
 
 def _archived(raw: RawEvent, position: int, event: Event, identity: bytes) -> RawEventRow:
