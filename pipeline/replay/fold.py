@@ -17,7 +17,7 @@ from pipeline.events.priced import Pricer
 from pipeline.replay.scope import Chosen, made
 from pipeline.store.lookups import TraceKey
 from pipeline.store.rows import EPOCH_STEP, RawEventRow
-from pipeline.stream.refold import Refold, refold
+from pipeline.stream.refold import Keep, Refold, refold
 from pipeline.stream.rows import Rows
 
 SLICE_TRACES = 2_000
@@ -54,8 +54,9 @@ class Portion:
 class Folder:
     """Makes portions. `client` looks at the archive and the live tables."""
 
-    def __init__(self, client: Client, price: Pricer, trace_bytes: int) -> None:
-        self._client, self._price, self._trace_bytes = client, price, trace_bytes
+    def __init__(self, client: Client, price: Pricer, trace_bytes: int, keep: Keep | None) -> None:
+        """`keep` is given the media in the events, see stream/refold.py."""
+        self._client, self._price, self._trace_bytes, self._keep = client, price, trace_bytes, keep
 
     def portions(self, traces: Iterable[Chosen]) -> Iterator[Portion]:
         """All rows of these traces."""
@@ -68,7 +69,7 @@ class Folder:
         portion = Portion()
         portion.counts["events"] = sum(each.events for each in some)
         missing = set(by_name)
-        for each in refold(self._client, list(by_name), self._price, self._trace_bytes):
+        for each in refold(self._client, list(by_name), self._price, self._trace_bytes, self._keep):
             missing.discard(each.name)
             version = stored.get(each.name, 0) % EPOCH_STEP
             if reason := _why_not(each, version // 2):

@@ -21,6 +21,7 @@ from typing import NamedTuple, Self
 import orjson
 from clickhouse_connect.driver.client import Client
 
+from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
 from pipeline.errors import SettingError
 from pipeline.ops.reprice.run import TAKEN_SECONDS
@@ -34,6 +35,7 @@ from pipeline.replay.write import Writer
 from pipeline.store.client import connect
 from pipeline.store.lookups import TraceKey
 from pipeline.store.rows import EPOCH_STEP
+from pipeline.stream.media import MediaKeeper
 
 ROUNDS = 3  # of catching up: what is behind after them is in flight, and some worker's
 TIMEOUT = 600.0  # seconds for one query
@@ -145,7 +147,8 @@ class Work:
     def __init__(self, place: Place, run: Run, target: Client | None, reason: str, progress: Progress) -> None:
         self._place, self._run, self._progress = place, run, progress
         price = epochs.pricer(place.registry, run.epoch)
-        self._folder = Folder(place.client, price, place.settings.trace_bytes)
+        keep = MediaKeeper(MediaStore(open_blobs(place.settings.blobs))).put
+        self._folder = Folder(place.client, price, place.settings.trace_bytes, keep)
         self._writer = Writer(place.client, target, run.epoch, reason)
         self.report = Report(run.epoch, Counter(run.counts), resumed_after=run.after)
 
@@ -241,7 +244,7 @@ def _dry_run(place: Place, question: Question, progress: Progress) -> tuple[Run,
     run = Run(LIVE, question.text(), _end(question), epoch)
     scope, report, began = question.scope(run.until), Report(epoch), time.monotonic()
     about = total(place.client, scope, NOTHING)
-    folder = Folder(place.client, epochs.pricer(place.registry, epoch), place.settings.trace_bytes)
+    folder = Folder(place.client, epochs.pricer(place.registry, epoch), place.settings.trace_bytes, None)
     for portion in folder.portions(chosen(place.client, scope, NOTHING)):
         report.add(portion, ())
         report.seconds = time.monotonic() - began

@@ -1,5 +1,6 @@
 """Traces folded anew from the archive: the oracle's rows, whatever their size, and what a mended mapping does."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -154,3 +155,18 @@ def _call(number: int) -> Any:
 
 def _beside(raw: RawEvent, id_: str) -> Event:
     return Event(raw.project_id, raw.trace_id, Kind.TRACE, raw.trace_id, id_, Micros(7), {"user_id": "ada"})
+
+
+def test_media_in_archived_events_are_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"data:image/png;base64,{base64.b64encode(b'x' * 90).decode()}"
+    body = {"id": "o", "traceId": "t", "input": f"look: {uri}"}
+    event = {"id": "e", "type": "span-create", "timestamp": "2026-11-20T12:00:00Z", "body": body}
+    archive = MemoryArchive([langfuse_record(event)])
+    archive.install(monkeypatch)
+    kept: list[tuple[str, bytes]] = []
+    [each] = refold(
+        None, archive.names(), PRICE, NO_LIMIT, lambda project, medium: kept.append((project, medium.content))  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert kept == [("project-1", b"x" * 90)]
+    [rows] = each.rows(PRICE, settled=False, now=NOW)
+    assert "base64," not in rows.observations[0].input
