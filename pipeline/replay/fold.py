@@ -83,6 +83,7 @@ class Folder:
                 if len(portion.rows.observations) >= PORTION_ROWS:
                     yield portion
                     portion = Portion()
+            each.state.dissolve()
             portion.whole.append(by_name[each.name])
             portion.counts["traces"] += 1
         portion.skipped += [(EXPIRED, name) for name in missing]
