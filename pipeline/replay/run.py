@@ -28,7 +28,7 @@ from pipeline.ops.reprice.run import TAKEN_SECONDS
 from pipeline.registry import Registry, open_registry
 from pipeline.replay import epoch as epochs
 from pipeline.replay.fold import Folder, Portion
-from pipeline.replay.runs import DONE, LIVE, SHADOW, Run, asked, begun, remember
+from pipeline.replay.runs import DONE, LIVE, SHADOW, Run, asked, begun, check_no_swap, remember
 from pipeline.replay.scope import NOTHING, Chosen, Scope, chosen, made, total
 from pipeline.replay.shadow import drop_shadow, open_shadow
 from pipeline.replay.write import Writer
@@ -228,6 +228,7 @@ def _begin(place: Place, question: Question, options: Options) -> Run:
     if target == LIVE:
         epoch = epochs.raise_epoch(place.registry, options.reason)
     else:
+        check_no_swap(place.client)
         drop_shadow(place.client, place.settings)
         epoch = newest + 1
     return remember(place.client, Run(target, text, _end(question), epoch))

@@ -14,6 +14,7 @@ import orjson
 from clickhouse_connect.driver.client import Client
 
 from pipeline import __version__
+from pipeline.errors import SpanfoldError
 from pipeline.replay.scope import sql
 from pipeline.store.lookups import TraceKey
 from pipeline.store.native import encode
@@ -21,7 +22,11 @@ from pipeline.store.replay_rows import ReplayRunRow
 from pipeline.store.tables import REPLAY_RUNS, TABLES
 
 LIVE, SHADOW = "live", "shadow"
-RUNNING, DONE, SWAPPING, SWAPPED = "running", "done", "swapping", "swapped"
+RUNNING, DONE, SWAPPING, SWAPPED, DISCARDED = "running", "done", "swapping", "swapped", "discarded"
+
+
+class SwapUnderWayError(SpanfoldError):
+    """Some of the shadow's rows are in the live tables already, others are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,15 @@ def begun(client: Client, scope: str, target: str) -> Run | None:
 def shadow_run(client: Client) -> Run | None:
     """The newest run into the shadow tables."""
     return _newest(client, SHADOW, "")
+
+
+def check_no_swap(client: Client) -> None:
+    """Raises SwapUnderWayError where a swap was begun and not completed."""
+    run = shadow_run(client)
+    if run is not None and run.state == SWAPPING:
+        raise SwapUnderWayError(
+            "A swap was broken off: some of the shadow's rows have moved.", remedy="Complete it: spanfold replay --swap"
+        )
 
 
 def _newest(client: Client, target: str, scope: str) -> Run | None:

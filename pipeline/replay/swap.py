@@ -24,9 +24,9 @@ from pipeline.config import Settings
 from pipeline.errors import SpanfoldError
 from pipeline.ops.reprice.run import TAKEN_SECONDS
 from pipeline.replay import epoch as epochs
-from pipeline.replay.compare import COMPARED, KEYS, Comparison, compare, pieces
+from pipeline.replay.compare import KEYS, Comparison, compare, pieces
 from pipeline.replay.run import Place, Progress, Question, Report, Work, now
-from pipeline.replay.runs import RUNNING, SWAPPED, SWAPPING, Run, shadow_run
+from pipeline.replay.runs import DISCARDED, DONE, RUNNING, SWAPPED, SWAPPING, Run, check_no_swap, remember, shadow_run
 from pipeline.replay.scope import sql
 from pipeline.replay.shadow import drop_shadow, shadow_settings
 from pipeline.replay.write import TOMBSTONE, stored_columns
@@ -52,7 +52,12 @@ def compare_shadow(settings: Settings) -> dict[str, Comparison]:
 def discard_shadow(settings: Settings) -> None:
     """Remove the shadow tables. The live ones are as they were."""
     with ExitStack() as stack:
-        drop_shadow(Place(settings, stack).client, settings)
+        place = Place(settings, stack)
+        check_no_swap(place.client)
+        drop_shadow(place.client, settings)
+        run = shadow_run(place.client)
+        if run is not None and run.state in (RUNNING, DONE):
+            remember(place.client, run, state=DISCARDED)
 
 
 def swap(
@@ -95,7 +100,7 @@ def swap(
 
 def _ready(client: Client) -> Run:
     run = shadow_run(client)
-    if run is None or run.state == SWAPPED:
+    if run is None or run.state in (SWAPPED, DISCARDED):
         raise NoShadowError("There are no shadow tables.", remedy="Fill them: spanfold replay --from … --into shadow")
     if run.state == RUNNING:
         raise NoShadowError(
@@ -122,7 +127,7 @@ _AGAIN = "Fill them again: spanfold replay --from … --into shadow --restart"
 
 
 def _bury(client: Client, shadow: str, epoch: int) -> None:
-    for table in COMPARED:
+    for table in (OBSERVATIONS, SCORES):
         keys, columns = KEYS[table], stored_columns(client, table)
         chosen = ", ".join(TOMBSTONE.get(column, column) for column in columns)
         for piece, parameters in pieces(client, shadow, table, PIECE_ROWS):

@@ -22,9 +22,9 @@ from pipeline.store.rows import ObservationRow
 from pipeline.store.tables import COST_HISTORY, OBSERVATIONS, RAW_EVENTS, SCORES, TRACES
 
 _PLACES = Decimal("1e-12")
-TOMBSTONE = {
+TOMBSTONE = {  # above every row of an earlier epoch, below every one that is made under this
     "updated_at": "now64(6, 'UTC')",
-    "row_version": "%(epoch)s * 1099511627776 + bitAnd(row_version, 1099511627775)",
+    "row_version": "%(epoch)s * 1099511627776",
     "is_deleted": "1",
 }
 

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from clickhouse_connect.driver.client import Client
 from pipeline.config import Settings
 from pipeline.events import headers
 from pipeline.events.keys import event_identity, trace_hash
+from pipeline.replay.scope import NOTHING, PAGE_TRACES, Scope
 from pipeline.store.client import connect
 from pipeline.store.migrate import migrate
 from pipeline.store.native import encode
@@ -117,6 +119,7 @@ def main(events: int = 1_000_000) -> None:
             print(
                 f"archive: {events // EVENTS * EVENTS} events, {size / MiB:.0f} MiB, {time.monotonic() - began:.0f} s"
             )
+            print(f"rows read for the first of {PAGE_TRACES} traces: {_read_rows(client)}")
             said_live, seconds = command(settings, "--from", "2090-01-01", "--to", "2091-01-01")
             _print("live, into empty tables", said_live, seconds)
             said_shadow, seconds = command(settings, "--from", "2090-01-01", "--to", "2091-01-01", "--into", "shadow")
@@ -131,6 +134,13 @@ def main(events: int = 1_000_000) -> None:
             client.close()
         finally:
             server.stop()
+
+
+def _read_rows(client: Client) -> str:
+    """How much of the archive one page of traces costs."""
+    scope = Scope(datetime(2090, 1, 1, tzinfo=UTC), datetime(2091, 1, 1, tzinfo=UTC))
+    parameters = {**scope.parameters(NOTHING), "limit": PAGE_TRACES}
+    return str(client.query(scope.query("page"), parameters=parameters).summary.get("read_rows"))
 
 
 def _print(what: str, said_: dict[str, Any], seconds: float) -> None:

@@ -20,6 +20,7 @@ from pipeline.replay import swap as swap_module
 from pipeline.replay.compare import Comparison
 from pipeline.replay.epoch import StaleEpochError
 from pipeline.replay.run import Options, Question, Report, replay
+from pipeline.replay.runs import SwapUnderWayError
 from pipeline.replay.shadow import shadow_settings
 from pipeline.replay.swap import NoShadowError, compare_shadow, discard_shadow, swap
 from pipeline.store.client import connect
@@ -272,6 +273,9 @@ def test_a_swap_that_broke_off_is_completed_by_the_same_command(
     with pytest.raises(RuntimeError, match="power cut"):
         swap(settings, wait=0)
     monkeypatch.setattr(swap_module, "_move", moved)
+    for forbidden in (lambda: discard_shadow(settings), lambda: replay(settings, ALL, SHADOW)):
+        with pytest.raises(SwapUnderWayError, match="--swap"):
+            forbidden()
     swap(settings, wait=0)
     assert everything(filled) == wanted
 
@@ -284,6 +288,8 @@ def test_a_shadow_on_an_old_book_is_not_swapped(settings: Settings, filled: Clie
         swap(settings, wait=0)
     assert everything(filled) == before
     discard_shadow(settings)
+    with pytest.raises(NoShadowError):
+        compare_shadow(settings)
 
 
 def test_a_trace_of_which_the_archive_has_lost_events_keeps_its_rows(settings: Settings, filled: Client) -> None:

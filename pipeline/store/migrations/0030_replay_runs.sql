@@ -3,7 +3,7 @@
 CREATE TABLE IF NOT EXISTS {database}.replay_runs {on_cluster}
 (
     run String,
-    state LowCardinality(String),                 -- running, done, swapping or swapped
+    state LowCardinality(String),                 -- running, done; of the shadow then swapping, swapped, discarded
     target LowCardinality(String),                -- live or shadow
     scope String,                                 -- what was asked for, as JSON
     until DateTime64(6, 'UTC'),                   -- the end of its time range, now where none was given
