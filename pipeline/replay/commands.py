@@ -1,6 +1,5 @@
 """`spanfold replay`; cli.py registers it."""
 
-import gc
 import json
 from datetime import datetime
 from enum import StrEnum
@@ -74,8 +73,6 @@ def replay(
     if sum((export is not None, compare, swap, discard)) > 1:
         raise SettingError("--export, --compare, --swap and --discard exclude each other.", remedy="Give one of them.")
     settings = find_settings(data)
-    gc.freeze()
-    gc.set_threshold(1_000_000, 20, 50)  # traces dissolve their own circles: there is little to collect
     if discard:
         _discard(settings)
     elif compare:

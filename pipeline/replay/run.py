@@ -9,10 +9,11 @@ Into the shadow tables the same without 1: their rows have the epoch that comes 
 """
 
 import asyncio
+import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -159,7 +160,8 @@ class Work:
     def fill(self, traces: Iterator[Chosen], about: int, *, moving: bool = True) -> Report:
         """Make these anew; `moving`: remember how far that is."""
         began = time.monotonic()
-        asyncio.run(self._fill(traces, about, moving, began))
+        with _calm_collector():
+            asyncio.run(self._fill(traces, about, moving, began))
         self.report.seconds = time.monotonic() - began
         return self.report
 
@@ -212,6 +214,19 @@ def behind(client: Client, target: Client, scope: Scope, epoch: int) -> Iterator
             version = versions.get(each.name)
             if version is not None and (version % EPOCH_STEP // 2 < each.events or version // EPOCH_STEP < epoch):
                 yield each
+
+
+@contextmanager
+def _calm_collector() -> Iterator[None]:
+    """Traces dissolve their own circles, so there is little to find for the garbage collector: it looks seldom."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(1_000_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def now() -> int:

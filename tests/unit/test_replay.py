@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from pipeline.cli import app
 from pipeline.errors import SettingError
 from pipeline.replay import fold
 from pipeline.replay.commands import _question
@@ -32,6 +34,22 @@ def test_a_day_is_utc_and_a_trace_alone_is_enough() -> None:
     assert _question("", "", "", ["t"]).traces == ("t",)
     with pytest.raises(SettingError, match="Give --from"):
         _question("", "", "p", [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "Give --from TIME"),
+        (("--swap", "--discard"), "exclude each other"),
+        (("--compare", "--export", "out"), "exclude each other"),
+        (("--from", "yesterday"), "no day and no time"),
+        (("--from", "2026-11-02", "--to", "2026-11-02"), "not empty"),
+    ],
+)
+def test_a_wrong_question_is_answered_with_what_to_do(arguments: tuple[str, ...], words: str) -> None:
+    with pytest.raises(SettingError, match=words):
+        CliRunner().invoke(app, ["replay", *arguments], env={"SPANFOLD_CLICKHOUSE_URL": "http://x"},
+                           catch_exceptions=False)  # fmt: skip
 
 
 @pytest.mark.parametrize(
