@@ -113,11 +113,11 @@ def _example(
 ) -> Example:
     """The two values of one column of one row."""
     condition, parameters = piece
-    named = f"concat(project_id, '/', {', char(0), '.join(KEYS[table].row)}) = %(row_id)s"
-    values = []
+    named = f"hex(concat(project_id, '/', {', char(0), '.join(KEYS[table].row)})) = %(row_id)s"
+    values, wanted = [], row_id.encode(errors="surrogateescape").hex().upper()
     for database in (f"{client.database}", shadow):
         query = f"SELECT toString({column}) FROM {database}.{table} FINAL WHERE {condition} AND {named}"  # noqa: S608
-        result = client.query(query, parameters={**parameters, "row_id": row_id}).result_rows
+        result = client.query(query, parameters={**parameters, "row_id": wanted}).result_rows
         text = str(result[0][0]) if result else ""
         values.append(text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text)} characters)")
     return Example(_shown(row_id), *values)

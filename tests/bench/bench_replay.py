@@ -1,8 +1,9 @@
 """Replay of a million events: events per second, peak memory, and whether the rows are the same to the byte.
 
-An archive of ordinary traces is made up (about 1 KB an event), its rows are made by one replay into the live tables;
-then it is replayed into shadow tables, compared, and swapped. Every replay is a process of its own. ClickHouse is the
-embedded engine on the same machine. `python -m tests.bench.bench_replay [EVENTS]`
+An archive of ordinary traces is made up (about 1 KB an event). Its rows are made by one replay into the live tables,
+which is killed on the way and given again; then it is replayed into shadow tables, compared, and swapped. Every replay
+is a process of its own. ClickHouse is the embedded engine on the same machine.
+`python -m tests.bench.bench_replay [EVENTS]`
 """
 
 import json
@@ -35,6 +36,7 @@ OBSERVATIONS = 8  # of a trace
 EVENTS = 2 * OBSERVATIONS + 1
 AT_ONCE = 20_000
 WHEN = "first_seen, updated_at, row_version"
+RANGE = ("--from", "2090-01-01", "--to", "2091-01-01")
 MiB = 2**20
 
 
@@ -78,19 +80,38 @@ def fill(client: Client, events: int) -> int:
     return size
 
 
-def command(settings: Settings, *arguments: str) -> tuple[dict[str, Any], float]:
-    """Run `spanfold replay … --json`; what it says, and seconds of wall time with its start."""
+def start(settings: Settings, *arguments: str) -> subprocess.Popen[bytes]:
+    """`spanfold replay … --json` as a process."""
     names = ("data_dir", "clickhouse_url", "clickhouse_database")
     environment = {f"SPANFOLD_{name.upper()}": str(getattr(settings, name)) for name in names}
-    began = time.monotonic()
-    done = subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-m", "pipeline", "replay", *arguments, "--wait", "0", "--json"],
-        env={**os.environ, **environment}, capture_output=True, check=False, timeout=900,
+        env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    if done.returncode:
-        raise SystemExit(done.stderr.decode()[-3000:])
-    answer: dict[str, Any] = json.loads(done.stdout)
+
+
+def command(settings: Settings, *arguments: str) -> tuple[dict[str, Any], float]:
+    """Run it; what it says, and seconds of wall time with its start."""
+    began = time.monotonic()
+    process = start(settings, *arguments)
+    out, error = process.communicate(timeout=900)
+    if process.returncode:
+        raise SystemExit(error.decode()[-3000:])
+    answer: dict[str, Any] = json.loads(out)
     return answer, time.monotonic() - began
+
+
+def _killed(client: Client, settings: Settings, traces: int) -> int:
+    """Kill a replay once so many traces are done; how many it had done."""
+    process = start(settings, *RANGE)
+    done = 0
+    while done < traces and process.poll() is None:
+        rows = client.query("SELECT max(counts['traces']) FROM replay_runs").result_rows
+        done = int(rows[0][0])
+        time.sleep(0.2)  # the condition is a row of another process
+    process.kill()
+    process.communicate()
+    return done
 
 
 def digest(client: Client, database: str) -> dict[str, tuple[int, int]]:
@@ -120,9 +141,10 @@ def main(events: int = 1_000_000) -> None:
                 f"archive: {events // EVENTS * EVENTS} events, {size / MiB:.0f} MiB, {time.monotonic() - began:.0f} s"
             )
             print(f"rows read for the first of {PAGE_TRACES} traces: {_read_rows(client)}")
-            said_live, seconds = command(settings, "--from", "2090-01-01", "--to", "2091-01-01")
+            print(f"killed (SIGKILL) after {_killed(client, settings, events // EVENTS // 3)} traces, given again:")
+            said_live, seconds = command(settings, *RANGE)
             _print("live, into empty tables", said_live, seconds)
-            said_shadow, seconds = command(settings, "--from", "2090-01-01", "--to", "2091-01-01", "--into", "shadow")
+            said_shadow, seconds = command(settings, *RANGE, "--into", "shadow")
             _print("shadow", said_shadow, seconds)
             live, shadow = digest(client, "replayed"), digest(client, "replayed_shadow")
             print(f"hashes identical: {live == shadow}: {live}")
@@ -145,7 +167,7 @@ def _read_rows(client: Client) -> str:
 
 def _print(what: str, said_: dict[str, Any], seconds: float) -> None:
     print(
-        f"{what}: {said_['events']} events, {said_['observation_rows']} observations in {said_['seconds']:.1f} s "
+        f"{what}: {said_['traces']} traces, {said_['observation_rows']} observations; {said_['seconds']:.1f} s "
         f"({seconds:.1f} s with start), {said_['events_per_second']} events/s, "
         f"at most {said_['peak_bytes'] / MiB:.0f} MiB",
         flush=True,

@@ -205,7 +205,7 @@ def test_shadow_tables_tell_what_a_mended_mapping_changes_and_the_swap_brings_it
     assert some.changed + some.only_live == len(before["observations"])
     assert some.columns["name"] == some.changed
     assert some.examples["name"].shadow == "mended"
-    assert some.examples["name"].live != "mended"
+    assert some.examples["name"].live not in ("", "mended")
     assert "row_version" not in some.columns
     assert some.live_examples[0].endswith("-1")
     assert found[SCORES] == Comparison(equal=len(before["scores"]))

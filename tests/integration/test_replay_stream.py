@@ -13,7 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.config import Settings
+from pipeline.cost.base import base_version
+from pipeline.cost.book import PriceBook
+from pipeline.cost.document import parse_document
 from pipeline.cost.price import ObservationPricer
+from pipeline.registry import open_registry
 from tests.fixtures.captures import Outgoing, langfuse_record, produce
 from tests.fixtures.shown import shown
 from tests.fixtures.views import digest, wait_until_settled, wait_until_stored
@@ -43,6 +48,11 @@ def test_beside_a_worker_and_after_it_its_rows_come_again(stack: Stack, tmp_path
     records = [record for trace in whole_traces(TRACES) for record in trace] + [_session_score(), *_giant(200)]
     random.Random(3).shuffle(records)  # every trace gets events before, while and after each step
     worker = stack.worker(**QUICK, resident_traces=TRACES // 3, trace_bytes=20_000)
+    first = len(records) // 4
+    produce(stack.settings, records[:first])
+    wait_until_stored(stack, first)
+    book = publish(stack.settings)  # the first replay brings it to what was written before
+    records, whole = records[first:], records
     steps: list[tuple[str, ...]] = [(*FROM, *TAKEN), (*FROM, "--into", "shadow"), ("--swap", *TAKEN)]
     share = len(records) // (len(steps) + 1) + 1
     with ThreadPoolExecutor(1) as producer:
@@ -51,11 +61,11 @@ def test_beside_a_worker_and_after_it_its_rows_come_again(stack: Stack, tmp_path
             spanfold(stack, *step)
             sending.result()
     produce(stack.settings, records[len(steps) * share :])
-    wait_until_stored(stack, len(records))
+    wait_until_stored(stack, len(whole))
     wait_until_settled(stack)
     worker.stop()
-    assert difference(shown(stack), views(known(records), ObservationPricer()))[:10] == []  # 2
-    assert stack.count("SELECT uniqExact(trace_id, event_id) FROM raw_events") == len(records)
+    assert difference(shown(stack), views(known(whole), ObservationPricer(book)))[:10] == []  # 2
+    assert stack.count("SELECT uniqExact(trace_id, event_id) FROM raw_events") == len(whole)
 
     before, seen = digest(stack), _first_seen(stack)
     told = spanfold(stack, *FROM, "--into", "shadow", "--json", "--wait", "0")  # 3
@@ -68,6 +78,15 @@ def test_beside_a_worker_and_after_it_its_rows_come_again(stack: Stack, tmp_path
         assert digest(stack) == before, source
         assert _first_seen(stack) == seen
     assert spanfold(stack, *FROM, "--source", "kafka", "--dry-run").startswith("0 events would be new")
+
+
+def publish(settings: Settings) -> PriceBook:
+    """Other prices; the book that workers take."""
+    document = parse_document("prices: [{id: contract, match: 'gpt-4o*', per_million: {input: 1, output: 4}}]")
+    registry = open_registry(settings.registry)
+    registry.publish_prices(document.model_dump(mode="json", by_alias=True), base_version())
+    registry.close()
+    return PriceBook(document)
 
 
 def _first_seen(stack: Stack) -> list[tuple[Any, ...]]:
