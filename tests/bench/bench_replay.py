@@ -140,19 +140,24 @@ def main(events: int = 1_000_000) -> None:
             print(
                 f"archive: {events // EVENTS * EVENTS} events, {size / MiB:.0f} MiB, {time.monotonic() - began:.0f} s"
             )
-            print(f"rows read for the first of {PAGE_TRACES} traces: {_read_rows(client)}")
-            print(f"killed (SIGKILL) after {_killed(client, settings, events // EVENTS // 3)} traces, given again:")
+            print(f"rows read for the first of {PAGE_TRACES} traces: {_read_rows(client)}", flush=True)
+            print(
+                f"killed (SIGKILL) after {_killed(client, settings, events // EVENTS // 3)} traces, given again:",
+                flush=True,
+            )
             said_live, seconds = command(settings, *RANGE)
             _print("live, into empty tables", said_live, seconds)
             said_shadow, seconds = command(settings, *RANGE, "--into", "shadow")
             _print("shadow", said_shadow, seconds)
             live, shadow = digest(client, "replayed"), digest(client, "replayed_shadow")
-            print(f"hashes identical: {live == shadow}: {live}")
+            print(f"hashes identical: {live == shadow}: {live}", flush=True)
             same = {table: each["equal"] for table, each in said_shadow["comparison"].items()}
-            print(f"comparison, rows equal: {same}; with its start {seconds - said_shadow['seconds']:.1f} s")
+            print(
+                f"comparison, rows equal: {same}; with its start {seconds - said_shadow['seconds']:.1f} s", flush=True
+            )
             began = time.monotonic()
             _, seconds = command(settings, "--swap")
-            print(f"swap: {seconds:.1f} s; hashes identical: {digest(client, 'replayed') == live}")
+            print(f"swap: {seconds:.1f} s; hashes identical: {digest(client, 'replayed') == live}", flush=True)
             client.close()
         finally:
             server.stop()
