@@ -70,8 +70,8 @@ def replay(
     """
     from pipeline.local.stack import find_settings
 
-    if sum((export is not None, compare, swap, discard)) > 1:
-        raise SettingError("--export, --compare, --swap and --discard exclude each other.", remedy="Give one of them.")
+    ranged = bool(start or until or project or trace)
+    _check((export is not None, compare, swap, discard), ranged=ranged, dry_run=dry_run)
     settings = find_settings(data)
     if discard:
         _discard(settings)
@@ -85,6 +85,19 @@ def replay(
             _export(settings, question, export, as_json=as_json)
         else:
             _replay(settings, question, source, (into, dry_run, restart, wait, reason), as_json=as_json)
+
+
+def _check(instead: tuple[bool, bool, bool, bool], *, ranged: bool, dry_run: bool) -> None:
+    """Nothing that was said may be passed over: somebody may rely on it. `instead`: export, compare, swap, discard."""
+    if sum(instead) > 1:
+        raise SettingError("--export, --compare, --swap and --discard exclude each other.", remedy="Give one of them.")
+    if any(instead) and dry_run:
+        raise SettingError("--dry-run is for making rows.", remedy="--compare shows what a swap would change.")
+    if any(instead[1:]) and ranged:
+        raise SettingError(
+            "--compare, --swap and --discard are about all that the shadow tables hold.",
+            remedy="Leave out --from, --to, --project and --trace.",
+        )
 
 
 def _question(start: str, until: str, project: str, traces: list[str]) -> "Question":

@@ -42,6 +42,8 @@ def test_a_day_is_utc_and_a_trace_alone_is_enough() -> None:
         ((), "Give --from TIME"),
         (("--swap", "--discard"), "exclude each other"),
         (("--compare", "--export", "out"), "exclude each other"),
+        (("--swap", "--dry-run"), "--dry-run is for making rows"),
+        (("--discard", "--project", "p"), "all that the shadow tables hold"),
         (("--from", "yesterday"), "no day and no time"),
         (("--from", "2026-11-02", "--to", "2026-11-02"), "not empty"),
     ],
