@@ -157,10 +157,10 @@ def _fill(settings: "Settings", question: "Question", source: str, *, dry_run: b
 def _complain(report: "Report") -> None:
     """Exit code 1 where not all that was asked for was done."""
     counts = report.counts
-    if report.refused or counts["skipped_unreadable"]:
+    if counts["refused_rows"] or counts["skipped_unreadable"]:
         raise IncompleteError(
             f"{counts['skipped_unreadable']} traces have events that this version cannot read, "
-            f"{len(report.refused)} rows were refused by the store.",
+            f"{counts['refused_rows']} rows were refused by the store.",
             remedy="The report names examples; the rows that were there are as they were.",
         )
 

@@ -21,6 +21,7 @@ from pipeline.events.model import Micros, Record
 from pipeline.store.lookups import RawEvent
 
 FILE_BYTES = 64 * 2**20
+LONGEST_LINE = 64 * 2**20  # a record of 4 MB takes 6
 SUFFIX = ".ndjson"
 _PLACES = 2**63
 
@@ -72,7 +73,7 @@ def read_folder(folder: Path) -> Iterator[Record]:
     decoder = msgspec.json.Decoder(Line)
     for path in paths:
         with path.open("rb") as file:
-            for number, text in enumerate(file, 1):
+            for number, text in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), 1):
                 try:
                     yield _record(decoder.decode(text))
                 except (msgspec.DecodeError, Base64Error, ValueError) as error:

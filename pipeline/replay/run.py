@@ -80,7 +80,7 @@ class Options(NamedTuple):
 
 @dataclass(slots=True)
 class Report:
-    """What a replay came to. `skipped` has examples: (reason, trace)."""
+    """What a replay came to. `skipped` (reason, trace) and `refused` hold examples, `counts` how many there were."""
 
     epoch: int
     counts: Counter[str] = field(default_factory=Counter)
@@ -96,7 +96,9 @@ class Report:
         if first:
             self.counts.update(portion.counts)
             self.skipped += portion.skipped[: EXAMPLES - len(self.skipped)]
-        self.refused += refused
+        for each in refused:
+            self.counts["refused_rows"] += 1
+            self.refused += [each][: EXAMPLES - len(self.refused)]
 
 
 Progress = Callable[[Report, int], None]  # what there is so far, and about how many traces there are in all
@@ -136,7 +138,8 @@ def replay(
         work = Work(place, run, target, options.reason, progress)
         stack.callback(work.close)
         scope = question.scope(run.until)
-        report = work.fill(chosen(place.client, scope, run.after), total(place.client, scope, run.after))
+        about = total(place.client, scope, run.after) + run.counts.get("traces", 0)
+        report = work.fill(chosen(place.client, scope, run.after), about)
         if target is None:
             report.counts["made_twice"] += work.catch_up(scope, place.client)
         return work.remember(state=DONE), report

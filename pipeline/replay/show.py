@@ -63,7 +63,7 @@ def print_report(report: Report, *, dry_run: bool, into: str) -> None:
             some = ", ".join("/".join(name) for each, name in report.skipped if each == reason)
             print(f"{counts[reason]} traces were left as they are, for {why}: {some}")
     if report.refused:
-        print(f"{len(report.refused)} rows were refused by the store: {report.refused[0]}")
+        print(f"{counts['refused_rows']} rows were refused by the store: {report.refused[0]}")
 
 
 def comparison_json(found: dict[str, Comparison]) -> dict[str, Any]:

@@ -157,6 +157,10 @@ def _decoded(question: Question, records: Sequence[Record]) -> tuple[list[Found]
         except DecodeError:
             rejected += 1
             continue
+        except Exception:  # a decoder's own mistake: the neighbours go on
+            log.exception("decoder_failed", topic=record.topic, partition=record.partition, offset=record.offset)
+            rejected += 1
+            continue
         for position, event in enumerate(events):
             if question.project in ("", event.project_id) and (
                 not question.traces or event.trace_id in question.traces

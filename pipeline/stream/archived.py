@@ -45,6 +45,9 @@ def read(raw: RawEvent) -> Reading | None:
     except DecodeError as error:
         log.error("archived_event_unreadable", trace=raw.trace_id, event_id=raw.event_id, error=repr(error)[:500])
         return None
+    except Exception:  # a decoder's own mistake must not stop whoever reads the archive for ever
+        log.exception("decoder_failed", trace=raw.trace_id, event_id=raw.event_id)
+        return None
     if raw.position < len(events) and events[raw.position].event_id == raw.event_id:
         return Reading(events[raw.position], events, media)
     return Reading(next((event for event in events if event.event_id == raw.event_id), None), events, media)

@@ -93,14 +93,15 @@ def test_what_a_tombstone_hides_is_taken_back(monkeypatch: pytest.MonkeyPatch) -
     assert sum(row.is_deleted for row in table.rows.values()) == 4
 
 
-def test_an_event_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [DecodeError(Reason.MALFORMED, "no"), KeyError("a decoder's own mistake")])
+def test_an_event_that_cannot_be_read_is_told(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = MemoryArchive([_call(0), _call(1)])
     archive.install(monkeypatch)
     real = archived.decode_record
 
     def decode(record: Any, size: int) -> list[Event]:
         if record.offset == 1:
-            raise DecodeError(Reason.MALFORMED, "no")
+            raise error
         return real(record, size)
 
     monkeypatch.setattr(archived, "decode_record", decode)
