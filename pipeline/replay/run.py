@@ -13,6 +13,7 @@ import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -154,10 +155,12 @@ class Work:
         keep = MediaKeeper(MediaStore(open_blobs(place.settings.blobs))).put
         self._folder = Folder(place.client, price, place.settings.trace_bytes, keep)
         self._writer = Writer(place.client, target, run.epoch, reason)
+        self._folding = ThreadPoolExecutor(1, "fold")  # always the same: each thread has memory of its own
         self.report = Report(run.epoch, Counter(run.counts), resumed_after=run.after)
 
     def close(self) -> None:
         """Stop its threads."""
+        self._folding.shutdown(wait=False, cancel_futures=True)
         self._writer.close()
 
     def fill(self, traces: Iterator[Chosen], about: int, *, moving: bool = True) -> Report:
@@ -188,10 +191,10 @@ class Work:
 
     async def _fill(self, traces: Iterator[Chosen], about: int, moving: bool, began: float) -> None:
         """Fold the next portion while the last one is written."""
-        portions = self._folder.portions(traces)
+        portions, loop = self._folder.portions(traces), asyncio.get_running_loop()
         writing: asyncio.Task[None] | None = None
         try:
-            while (portion := await asyncio.to_thread(next, portions, None)) is not None:
+            while (portion := await loop.run_in_executor(self._folding, next, portions, None)) is not None:
                 if writing is not None:
                     await writing
                 writing = asyncio.create_task(self._write(portion, about, moving, began))
