@@ -33,7 +33,7 @@ def written(archive: MemoryArchive, trace_bytes: int = NO_LIMIT, settled: bool =
 
 @pytest.mark.parametrize("trace_bytes", [NO_LIMIT, 3_000, 1])
 def test_all_rows_of_every_trace_are_those_of_the_oracle(trace_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    records = [record for trace in whole_traces(30) for record in trace]
+    records = [record for trace in whole_traces(12) for record in trace]
     archive = MemoryArchive(as_a_log_has_them(records))
     archive.install(monkeypatch)
     assert difference(written(archive, trace_bytes).views(), views(known(records), PRICE))[:5] == []
