@@ -29,9 +29,9 @@ from tests.oracle.table import difference
 
 pytestmark = pytest.mark.stack
 
-TRACES = int(os.environ.get("SPANFOLD_REPLAY_TRACES", "24"))
+TRACES = int(os.environ.get("SPANFOLD_REPLAY_TRACES", "18"))
 QUICK: dict[str, Any] = {"settle_quiet": 0.2, "settle_idle": 0.5, "prices_refresh": 0.1}
-TAKEN = ("--wait", "1.2")  # a look for prices, a flush, and room
+TAKEN = ("--wait", "1.0")  # a look for prices, a flush, and room
 FROM = ("--from", "2000-01-01")
 ROWS = ("traces_rows", "observations_rows", "scores_rows")
 
@@ -45,9 +45,9 @@ def spanfold(stack: Stack, *arguments: str) -> str:
 
 def test_beside_a_worker_and_after_it_its_rows_come_again(stack: Stack, tmp_path: Path) -> None:
     """1 replays beside the worker, 2 the oracle agrees, 3 from the topic and from files all comes back."""
-    records = [record for trace in whole_traces(TRACES) for record in trace] + [_session_score(), *_giant(200)]
+    records = [record for trace in whole_traces(TRACES) for record in trace] + [_session_score(), *_giant(120)]
     random.Random(3).shuffle(records)  # every trace gets events before, while and after each step
-    worker = stack.worker(**QUICK, resident_traces=TRACES // 3, trace_bytes=20_000)
+    worker = stack.worker(**QUICK, resident_traces=TRACES // 3, trace_bytes=12_000)
     first = len(records) // 4
     produce(stack.settings, records[:first])
     wait_until_stored(stack, first)
