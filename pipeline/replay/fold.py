@@ -16,7 +16,7 @@ from pipeline.events.model import Micros
 from pipeline.events.priced import Pricer
 from pipeline.replay.scope import Chosen, made
 from pipeline.store.lookups import TraceKey
-from pipeline.store.rows import EPOCH_STEP, RawEventRow
+from pipeline.store.rows import RawEventRow
 from pipeline.stream.refold import Keep, Refold, refold
 from pipeline.stream.rows import Rows
 
@@ -71,13 +71,13 @@ class Folder:
         missing = set(by_name)
         for each in refold(self._client, list(by_name), self._price, self._trace_bytes, self._keep):
             missing.discard(each.name)
-            version = stored.get(each.name, 0) % EPOCH_STEP
-            if reason := _why_not(each, version // 2):
+            fullest = stored[each.name].fullest if each.name in stored else 0
+            if reason := _why_not(each, fullest // 2):
                 portion.counts[reason] += 1
                 portion.skipped.append((reason, each.name))
                 continue
             portion.found += each.found
-            settled = bool(version % 2) and version // 2 == each.archived
+            settled = fullest == 2 * each.archived + 1
             for rows in each.rows(self._price, settled=settled, now=Micros(time.time_ns() // 1000)):
                 portion.add(rows)
                 if len(portion.rows.observations) >= PORTION_ROWS:

@@ -212,13 +212,17 @@ class Work:
 
 
 def behind(client: Client, target: Client, scope: Scope, epoch: int) -> Iterator[Chosen]:
-    """Traces with rows made from fewer events than the archive has, or under an epoch before this one."""
+    """Traces with rows made from fewer events than the archive has, overtaken, or under an epoch before this one."""
     traces = chosen(client, scope, NOTHING)
     while some := list(islice(traces, 2_000)):
         versions = made(target, some)
         for each in some:
-            version = versions.get(each.name)
-            if version is not None and (version % EPOCH_STEP // 2 < each.events or version // EPOCH_STEP < epoch):
+            there = versions.get(each.name)
+            if there is not None and (
+                there.version % EPOCH_STEP // 2 < each.events
+                or there.is_overtaken
+                or there.version // EPOCH_STEP < epoch
+            ):
                 yield each
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from clickhouse_connect.driver.client import Client
 
 from pipeline.store.lookups import TraceKey
+from pipeline.store.rows import EPOCH_STEP
 
 SQL = Path(__file__).parent / "sql"
 PAGE_TRACES = 5_000
@@ -80,11 +81,26 @@ def total(client: Client, scope: Scope, after: TraceKey) -> int:
     return int(count)
 
 
-def made(client: Client, traces: Sequence[Chosen]) -> dict[TraceKey, int]:
-    """The greatest row_version of each of these that has a row where `client` looks, also where it was deleted."""
+class Made(NamedTuple):
+    """What a trace's rows were made from: the row_version that wins, and the fullest that any epoch had.
+
+    `fullest` is twice the number of events, and one more where the trace was settled with them.
+    """
+
+    version: int
+    fullest: int
+
+    @property
+    def is_overtaken(self) -> bool:
+        """A fuller row, or a settled one, of an earlier epoch came too late to win."""
+        return self.version % EPOCH_STEP < self.fullest
+
+
+def made(client: Client, traces: Sequence[Chosen]) -> dict[TraceKey, Made]:
+    """For each of these that has a row where `client` looks, also where it was deleted."""
     parameters = {"keys": tuple(each.name for each in traces), **hours(each.first_seen for each in traces)}
     rows = client.query(sql("made"), parameters=parameters, settings=BIG_QUERY).result_rows
-    return {(str(project), str(trace)): int(version) for project, trace, version in rows}
+    return {(str(project), str(trace)): Made(int(version), int(fullest)) for project, trace, version, fullest in rows}
 
 
 def hours(times: Iterable[int]) -> dict[str, Any]:

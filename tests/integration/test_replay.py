@@ -30,7 +30,7 @@ from pipeline.stream import archived
 from tests.fixtures.captures import langfuse_record
 from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.replay import BEGIN, archive, insert
-from tests.fixtures.store import observation_row
+from tests.fixtures.store import observation_row, trace_row
 from tests.fixtures.whole_traffic import whole_traces
 
 TRACES_MADE = 8
@@ -365,6 +365,26 @@ def test_a_trace_of_which_a_worker_archived_more_is_made_once_more(settings: Set
     assert report.counts["made_twice"] == 1
     found = filled.query(f"SELECT count() FROM observations WHERE observation_id = '{trace}-call-1'").first_row
     assert found == (1,)
+
+
+def test_a_trace_that_settles_meanwhile_under_the_old_epoch_is_settled_in_the_end(
+    settings: Settings, filled: Client
+) -> None:
+    [(trace, first, version)] = filled.query(
+        "SELECT trace_id, first_seen, row_version FROM traces ORDER BY trace_id LIMIT 1",
+        query_formats={"DateTime64": "int"},
+    ).result_rows
+    assert filled.query("SELECT countIf(settled) FROM traces").first_row == (0,)
+
+    def worker(*_: object) -> None:
+        row = trace_row(project_id="project-1", trace_id=trace, first_seen=first, row_version=version + 1)
+        insert(filled, TRACES, [row])
+
+    before = everything(filled)
+    _, report = replay(settings, ALL, LIVE, worker)
+    assert report.counts["made_twice"] == 1
+    assert filled.query("SELECT groupArray(trace_id) FROM traces WHERE settled").first_row == ([trace],)
+    assert everything(filled) == before
 
 
 def test_deletions_keep_their_effect(settings: Settings, filled: Client) -> None:

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.stack
 
 TRACES = int(os.environ.get("SPANFOLD_REPLAY_TRACES", "18"))
 QUICK: dict[str, Any] = {"settle_quiet": 0.2, "settle_idle": 0.5, "prices_refresh": 0.1}
-TAKEN = ("--wait", "1.0")  # a look for prices, a flush, and room
+TAKEN = ("--wait", "1.5")  # a look for prices, a flush, and room
 FROM = ("--from", "2000-01-01")
 ROWS = ("traces_rows", "observations_rows", "scores_rows")
 
