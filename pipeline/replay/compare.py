@@ -17,7 +17,9 @@ from pipeline.replay.scope import sql
 from pipeline.store.tables import OBSERVATIONS, SCORES, TABLES, TRACES
 
 PIECE_ROWS = 200_000
-WHEN = frozenset({"first_seen", "updated_at", "row_version", "settled", "is_deleted"})  # say when, not what
+WHEN = frozenset(
+    {"first_seen", "updated_at", "row_version", "settled", "is_deleted", "expires_at"}
+)  # say when, not what
 COMPARED = (TRACES, OBSERVATIONS, SCORES)
 SHOWN = 80  # characters of a value in an example
 _EMPTY_GROUP = "if(score_group = '', trace_id, score_group)"

@@ -18,6 +18,7 @@ from pipeline.replay.scope import Chosen, made
 from pipeline.store.lookups import TraceKey
 from pipeline.store.rows import RawEventRow
 from pipeline.stream.refold import Keep, Refold, refold
+from pipeline.stream.retention import Keeps
 from pipeline.stream.rows import Rows
 
 SLICE_TRACES = 2_000
@@ -54,9 +55,10 @@ class Portion:
 class Folder:
     """Makes portions. `client` looks at the archive and the live tables."""
 
-    def __init__(self, client: Client, price: Pricer, trace_bytes: int, keep: Keep | None) -> None:
-        """`keep` is given the media in the events, see stream/refold.py."""
-        self._client, self._price, self._trace_bytes, self._keep = client, price, trace_bytes, keep
+    def __init__(self, client: Client, price: Pricer, trace_bytes: int, keeps: Keeps, keep: Keep | None) -> None:
+        """`keeps` knows how long rows stay; `keep` is given the media in the events, see stream/refold.py."""
+        self._client, self._price, self._trace_bytes = client, price, trace_bytes
+        self._keeps, self._keep = keeps, keep
 
     def portions(self, traces: Iterable[Chosen]) -> Iterator[Portion]:
         """All rows of these traces."""
@@ -76,9 +78,11 @@ class Folder:
                 portion.counts[reason] += 1
                 portion.skipped.append((reason, each.name))
                 continue
-            portion.found += each.found
+            portion.found += [
+                row._replace(expires_at=self._keeps.archive_until(*each.name, row.timestamp)) for row in each.found
+            ]
             settled = fullest == 2 * each.archived + 1
-            for rows in each.rows(self._price, settled=settled, now=Micros(time.time_ns() // 1000)):
+            for rows in each.rows(self._price, settled=settled, now=Micros(time.time_ns() // 1000), keeps=self._keeps):
                 portion.add(rows)
                 if len(portion.rows.observations) >= PORTION_ROWS:
                     yield portion

@@ -38,6 +38,7 @@ from pipeline.store.client import connect
 from pipeline.store.lookups import TraceKey
 from pipeline.store.rows import EPOCH_STEP
 from pipeline.stream.media import MediaKeeper
+from pipeline.stream.retention import RetentionBook
 
 ROUNDS = 3  # of catching up: what is behind after them is in flight, and some worker's
 TIMEOUT = 600.0  # seconds for one query
@@ -115,6 +116,8 @@ class Place:
         self.registry: Registry = open_registry(settings.registry)
         stack.callback(self.registry.close)
         self._stack = stack
+        self.keeps = RetentionBook(self.registry)
+        asyncio.run(self.keeps.refresh())
 
     def shadow(self) -> Client:
         """A client of the shadow tables."""
@@ -153,7 +156,7 @@ class Work:
         self._place, self._run, self._progress = place, run, progress
         price = epochs.pricer(place.registry, run.epoch)
         keep = MediaKeeper(MediaStore(open_blobs(place.settings.blobs))).put
-        self._folder = Folder(place.client, price, place.settings.trace_bytes, keep)
+        self._folder = Folder(place.client, price, place.settings.trace_bytes, place.keeps, keep)
         self._writer = Writer(place.client, target, run.epoch, reason)
         self._folding = ThreadPoolExecutor(1, "fold")  # always the same: each thread has memory of its own
         self.report = Report(run.epoch, Counter(run.counts), resumed_after=run.after)
@@ -270,7 +273,7 @@ def _dry_run(place: Place, question: Question, progress: Progress) -> tuple[Run,
     run = Run(LIVE, question.text(), _end(question), epoch)
     scope, report, began = question.scope(run.until), Report(epoch), time.monotonic()
     about = total(place.client, scope, NOTHING)
-    folder = Folder(place.client, epochs.pricer(place.registry, epoch), place.settings.trace_bytes, None)
+    folder = Folder(place.client, epochs.pricer(place.registry, epoch), place.settings.trace_bytes, place.keeps, None)
     for portion in folder.portions(chosen(place.client, scope, NOTHING)):
         report.add(portion, ())
         report.seconds = time.monotonic() - began

@@ -26,7 +26,9 @@ from pipeline.events.decode import decode_record
 from pipeline.events.keys import event_identity, is_trace, trace_hash
 from pipeline.events.model import Event, Record
 from pipeline.events.reasons import DecodeError
+from pipeline.kafka_client import kafka_options
 from pipeline.ops.kafka_admin import looking
+from pipeline.registry import open_registry
 from pipeline.replay.folder import read_folder, write_folder
 from pipeline.replay.run import TIMEOUT, Question, now
 from pipeline.replay.scope import BIG_QUERY, NOTHING, chosen, sql
@@ -37,6 +39,7 @@ from pipeline.store.lookups import RawEvent, TraceKey
 from pipeline.store.rows import RawEventRow
 from pipeline.store.tables import RAW_EVENTS
 from pipeline.stream.intake import told
+from pipeline.stream.retention import Keeps, RetentionBook
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +92,7 @@ async def _committed(settings: Settings, question: Question) -> Batches:
     async with looking(settings) as admin:
         offsets = await admin.list_consumer_group_offsets(settings.fold_group)
     ends = {tp: each.offset for tp, each in offsets.items() if tp.topic == settings.events_topic and each.offset > 0}
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**kafka_options(settings), enable_auto_commit=False)
     await consumer.start()
     try:
         consumer.assign(list(ends))
@@ -129,19 +132,23 @@ def _record(raw: Any) -> Record:
 
 async def _fill(settings: Settings, question: Question, batches: Batches, dry_run: bool) -> int:
     client = connect(settings, timeout=TIMEOUT)
+    registry = open_registry(settings.registry)
+    keeps = RetentionBook(registry)
+    await keeps.refresh()
     inserter = Inserter(client)
     count = rejected = 0
     try:
         async for records in batches:
             found, bad = _decoded(question, records)
             rejected += bad
-            rows = await asyncio.to_thread(_new, client, found)
+            rows = await asyncio.to_thread(_new, client, found, keeps)
             count += len(rows)
             if not dry_run:
                 await inserter.insert(RAW_EVENTS, rows, uuid4().hex)
     finally:
         inserter.close()
         client.close()
+        registry.close()
     if rejected:
         log.warning("records_left_out", records=rejected, reason="they cannot be decoded")
     return count
@@ -157,8 +164,9 @@ def _decoded(question: Question, records: Sequence[Record]) -> tuple[list[Found]
         except DecodeError:
             rejected += 1
             continue
-        except Exception:  # a decoder's own mistake: the neighbours go on
-            log.exception("decoder_failed", topic=record.topic, partition=record.partition, offset=record.offset)
+        except Exception as error:  # a decoder's own mistake: the neighbours go on; its message may quote the event
+            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+            log.error("decoder_failed", error=type(error).__name__, **place)
             rejected += 1
             continue
         for position, event in enumerate(events):
@@ -169,7 +177,7 @@ def _decoded(question: Question, records: Sequence[Record]) -> tuple[list[Found]
     return found, rejected
 
 
-def _new(client: Client, found: Sequence[Found]) -> list[RawEventRow]:
+def _new(client: Client, found: Sequence[Found], keeps: Keeps) -> list[RawEventRow]:
     """Rows for those that are not archived."""
     if not found:
         return []
@@ -183,10 +191,10 @@ def _new(client: Client, found: Sequence[Found]) -> list[RawEventRow]:
     first_seen = {(str(project), str(trace)): int(at) for project, trace, at in seen}
     for record, _, event, _ in sorted(found, key=lambda each: each[0].timestamp):
         first_seen.setdefault((event.project_id, event.trace_id), record.timestamp)
-    return [_row(each, first_seen) for each in found if each[3].hex().upper() not in archived]
+    return [_row(each, first_seen, keeps) for each in found if each[3].hex().upper() not in archived]
 
 
-def _row(found: Found, first_seen: dict[TraceKey, int]) -> RawEventRow:
+def _row(found: Found, first_seen: dict[TraceKey, int], keeps: Keeps) -> RawEventRow:
     record, position, event, identity = found
     content_type, receiver, received_at = told(record)
     return RawEventRow(
@@ -207,4 +215,5 @@ def _row(found: Found, first_seen: dict[TraceKey, int]) -> RawEventRow:
         position,
         record.timestamp,
         first_seen[event.project_id, event.trace_id],
+        keeps.archive_until(event.project_id, event.trace_id, record.timestamp),
     )

@@ -45,8 +45,8 @@ def read(raw: RawEvent) -> Reading | None:
     except DecodeError as error:
         log.error("archived_event_unreadable", trace=raw.trace_id, event_id=raw.event_id, error=repr(error)[:500])
         return None
-    except Exception:  # a decoder's own mistake must not stop whoever reads the archive for ever
-        log.exception("decoder_failed", trace=raw.trace_id, event_id=raw.event_id)
+    except Exception as error:  # a decoder's own mistake must not stop a reader for ever; it may quote the event
+        log.error("decoder_failed", trace=raw.trace_id, event_id=raw.event_id, error=type(error).__name__)
         return None
     if raw.position < len(events) and events[raw.position].event_id == raw.event_id:
         return Reading(events[raw.position], events, media)
