@@ -23,6 +23,7 @@ from pipeline.ops.dlq.commands import register as register_dlq_commands
 from pipeline.ops.ledger.commands import register as register_ledger_command
 from pipeline.ops.retention.commands import register as register_retention_commands
 from pipeline.ops.user_commands import register as register_user_commands
+from pipeline.replay.commands import register as register_replay
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -331,6 +332,7 @@ register_ledger_command(app)
 register_audit_command(app)
 register_retention_commands(app)
 register_user_commands(app)
+register_replay(app)
 
 
 def _as_role(data: Path | None, role: str) -> "Settings":

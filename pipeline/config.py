@@ -78,6 +78,9 @@ class Settings(BaseSettings):
 
     # Cost
     prices_file: str = Field("", description="A price document that is published when a stack starts.")
+    prices_refresh: float = Field(
+        5.0, gt=0, le=10, description="Seconds between a worker's looks for newly published prices."
+    )
 
     # Ingest
     http_host: str = Field("127.0.0.1", description="Address the front door listens on.")

@@ -84,7 +84,7 @@ def reprice(
         some = ", ".join("/".join(key) for key in report.overtaken[:5])
         raise OvertakenError(
             f"{len(report.overtaken)} traces were written by a worker that had an older book: {some}",
-            remedy="Check that every worker reaches the registry, then have these traces folded again.",
+            remedy="Check that every worker reaches the registry, then make them anew: spanfold replay --trace ID",
         )
 
 

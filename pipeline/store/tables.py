@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import NamedTuple, get_type_hints
 
 from pipeline.store.dead_letter_rows import DeadLetterRow, DeadLetterStateRow
+from pipeline.store.replay_rows import ReplayRunRow
 from pipeline.store.reprice_rows import CostHistoryRow, RepriceValueRow
 from pipeline.store.rows import EdgeCountRow, ObservationRow, OffsetRangeRow, RawEventRow, ScoreRow, TraceRow
 
@@ -19,6 +20,7 @@ COST_HISTORY = "cost_history_rows"
 REPRICE_VALUES = "reprice_values"
 DEAD_LETTERS = "dead_letters_rows"
 DEAD_LETTER_STATES = "dead_letter_states"
+REPLAY_RUNS = "replay_runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             _table(REPRICE_VALUES, RepriceValueRow),
             _table(DEAD_LETTERS, DeadLetterRow),
             _table(DEAD_LETTER_STATES, DeadLetterStateRow),
+            _table(REPLAY_RUNS, ReplayRunRow),
         )
     }
 )

@@ -183,7 +183,7 @@ def _archived(
 ) -> RawEventRow:
     if not state.hash:
         state.hash = trace_hash(event.project_id, event.trace_id)
-    content_type, receiver, received_at = _told(record)
+    content_type, receiver, received_at = told(record)
     return RawEventRow(
         event.project_id,
         event.trace_id,
@@ -211,7 +211,7 @@ def _is_replay(record: Record) -> bool:
     return any(name == headers.ATTEMPT for name, _ in record.headers)
 
 
-def _told(record: Record) -> tuple[str, str, int]:
+def told(record: Record) -> tuple[str, str, int]:
     """Content type, receiver and time of reception (0: not told) by the headers; of two of a name the first counts."""
     content_type, receiver, received_at = "", "kafka", 0
     for name, content in reversed(record.headers):

@@ -30,10 +30,11 @@ class MediaKeeper:
             await asyncio.gather(*self._puts(media[first : first + AT_ONCE], unneeded))
 
     def _puts(self, media: Sequence[tuple[str, Medium]], unneeded: Callable[[], bool]) -> list[asyncio.Task[None]]:
-        questions = [partial(self._put, *each) for each in media]
+        questions = [partial(self.put, *each) for each in media]
         return [asyncio.create_task(ask_store(question, unneeded, self._metrics)) for question in questions]
 
-    def _put(self, project_id: str, medium: Medium) -> None:
+    def put(self, project_id: str, medium: Medium) -> None:
+        """Store one medium, unless it is there. Blocks; raises OSError where the store says no."""
         sha256 = base64.b64encode(medium.sha256).decode()
         declared = Media(medium.id, medium.content_type, len(medium.content), sha256)
         try:

@@ -82,7 +82,7 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
         for chunk in chunks:
             chunk.ack()
 
-    prices = PriceShelf(registry)
+    prices = PriceShelf(registry, settings.prices_refresh)
     archive = Archive(client, prices, outbox.mover.partitions, settings.trace_bytes, metrics)
     flush = Flush(store, outbox, commit, archive.events_of, metrics, tracing)
     waits = Waits(settings.first, settings.hold, settings.rest)
