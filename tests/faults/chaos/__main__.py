@@ -61,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("scenarios", nargs="*", help="their names; all of them by default")
     parser.add_argument("--list", action="store_true", help="show the scenarios and do nothing")
     parser.add_argument("--page-only", action="store_true", help="write the page from the results that are there")
-    parser.add_argument("--events-per-second", type=int, default=Pace.events_per_second, help="of load")
-    parser.add_argument("--fresh", type=float, default=Pace.fresh, help="seconds in which events must be visible")
+    parser.add_argument("--events-per-second", type=int, default=Pace().events_per_second, help="of load")
+    parser.add_argument("--fresh", type=float, default=Pace().fresh, help="seconds in which events must be visible")
     return parser
 
 
