@@ -6,10 +6,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.faults.chaos.bed import WORKERS, running_bed
-from tests.faults.chaos.report import write_page
-from tests.faults.chaos.run import Pace, Result, run_scenario
+from tests.faults.chaos.report import machine, write_page
+from tests.faults.chaos.run import Pace, Run
 from tests.faults.chaos.scenarios import SCENARIOS
 
 RESULTS = Path(".chaos/results.json")
@@ -35,20 +36,20 @@ def main(arguments: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="spanfold-chaos-") as folder, running_bed(Path(folder)) as bed:
             bed.up(*WORKERS, "ingest", "evaluator")
             for number, name in enumerate(names, int(time.time())):
-                result = run_scenario(bed, known[name], number, pace, _tell)
+                about = machine(bed)
+                result = Run(bed, known[name], number, pace).all(_tell)
                 good &= result.good
-                _remember(result, pace)
+                _remember(result.to_json() | {"rate": pace.events_per_second, "fresh": pace.fresh, "machine": about})
     write_page(PAGE, json.loads(RESULTS.read_text()), list(known))
     _tell(f"{PAGE} is written from {RESULTS}")
     return 0 if good else 1
 
 
-def _remember(result: Result, pace: Pace) -> None:
+def _remember(result: dict[str, Any]) -> None:
     """Keep the newest result of each scenario: runs may be made in pieces."""
     RESULTS.parent.mkdir(exist_ok=True)
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    at = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
-    results[result.scenario] = result.to_json() | {"at": at, "rate": pace.events_per_second, "fresh": pace.fresh}
+    results[result["scenario"]] = result | {"at": time.strftime("%Y-%m-%d %H:%M", time.gmtime())}
     RESULTS.write_text(json.dumps(results, indent=1))
 
 

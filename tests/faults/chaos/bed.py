@@ -58,7 +58,7 @@ class Bed:
         self, stack: Stack, broker: GatedKafka, store: ClickHouseProcess, gates: tuple[TcpGate, TcpGate]
     ) -> None:
         self.stack, self.settings = stack, stack.settings
-        self.clock = stack.directory / "clock"
+        self._clock = stack.directory / "clock"
         self.http = f"http://{LOOPBACK}:{stack.settings.http_port}"
         self.broker_gate, self.store_gate = gates
         self._through_gates = stack.settings.model_copy(
@@ -96,6 +96,12 @@ class Bed:
         self._worker(name, instance=instance, skewed=skewed)
         self.up(name)
 
+    def leaves(self, name: str) -> None:
+        """It stops by SIGTERM. Raises AssertionError where it does not say that all went well."""
+        self.kept[name].down(signal.SIGTERM)
+        code = self._processes[name].process.returncode
+        assert code == 0, f"{name} stopped with exit code {code}"
+
     def _worker(self, name: str, *, instance: str = "", skewed: bool = False) -> None:
         settings = self._through_gates.model_copy(update={"instance_id": instance or name})
         self._role(name, "worker", settings, SKEWED if skewed else SPANFOLD)
@@ -121,6 +127,10 @@ class Bed:
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             return False
+
+    def set_clock(self, seconds: float) -> None:
+        """So far are the wall clocks off from now on of the workers that have one of their own."""
+        self._clock.write_text(str(seconds))
 
     def full_disk(self, full: bool) -> None:
         """Let every write of the store fail that makes a file longer, as on a disk without room."""

@@ -2,9 +2,9 @@
 
 Problem: a connection that is cut in the middle of an insert, a server that hangs, an answer that gets lost after the
 work was done. None of that can be had by killing processes.
-Rule: every byte passes `_pump`, which asks the gate what is wrong at the moment. A `Trouble` holds from the moment when it
-is set, also for connections that are open already; `CALM` lets everything pass again, what hung included.
-It runs on a thread of its own; `trouble` may be set from any.
+Rule: every byte passes `_pump`, which asks the gate what
+is wrong at the moment. A `Trouble` holds from the moment when it is set, also for connections that are open already;
+`CALM` lets everything pass again, what hung included. It runs on a thread of its own; `trouble` may be set from any.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """What a fault did: everything that was sent against everything that is in the store, and the ledger's own account.
 
-Rule: nobody is asked but the producers (what was sent), Kafka (what the log has, what is committed) and ClickHouse. The rows
-must be those that the oracle makes of the events sent, whatever order, repetition or fault they went through.
+Rule: nobody is asked but the producers (what was sent), Kafka (what the log has, what is committed) and ClickHouse.
+The rows must be those that the oracle makes of the events sent, whatever order, repetition or fault they went
+through.
 """
 
 import asyncio
@@ -137,8 +138,8 @@ def _unevaluated(bed: Bed, load: Load) -> int:
     where = f"startsWith(trace_id, '{load.prefix}')"
     return bed.stack.count(f"""
         SELECT count() FROM traces
-        LEFT JOIN (SELECT trace_id, count() AS n FROM scores WHERE {where} AND source = 'EVAL' GROUP BY trace_id) AS made
-        USING (trace_id) WHERE {where} AND made.n != 1""")
+        LEFT JOIN (SELECT trace_id, count() AS n FROM scores WHERE {where} AND source = 'EVAL' GROUP BY trace_id)
+        AS made USING (trace_id) WHERE {where} AND made.n != 1""")
 
 
 def ledger_gaps(bed: Bed) -> list[str]:

@@ -1,9 +1,9 @@
 """Steady load of known events: whole traces, a third of them through the front door, the others straight to Kafka.
 
-Rule: every event is sent until somebody acknowledged it, as a client that must not lose one does; so what must be in the
-store is what was sent, and what was sent twice is a duplicate. A trace takes about half a second from its first event to
-its last; its events are shuffled within thirds, and one of ten is sent once more. Beside them go probes, single spans by
-which freshness is measured, one every quarter of a second, by both routes in turn.
+Rule: every event is sent until somebody acknowledged it, as a client that must not lose one does; so what must be in
+the store is what was sent, and what was sent twice is a duplicate. A trace takes about half a second from its first
+event to its last; its events are shuffled within thirds, and one of ten is sent once more. Beside them go probes,
+single spans by which freshness is measured, one every quarter of a second, by both routes in turn.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class Load:
         return traces + [record for _, record in self.probes.values()]
 
     def backlog(self, events: int) -> list[Outgoing]:
-        """About so many events that the log is to have before the load begins, shuffled; who asks for them sends them."""
+        """About so many events, shuffled, that the caller puts into the log before the load begins."""
         records: list[Outgoing] = []
         number = _BACKLOG
         while len(records) < events:

@@ -1,7 +1,7 @@
 """Seconds to recover: until all that was sent before is visible, and what is sent now is visible within two seconds.
 
-Measured from the end of a fault; from its beginning where it is a death, whose end is the recovery. What counts is what an
-analyst sees: rows in the views, a trace's row once it was made from all of the trace's events.
+Measured from the end of a fault; from its beginning where it is a death, whose end is the recovery. What counts is
+what an analyst sees: rows in the views, a trace's row once it was made from all of the trace's events.
 """
 
 import time

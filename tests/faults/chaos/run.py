@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -52,43 +52,56 @@ class Result:
         return asdict(self)
 
 
-def run_scenario(bed: Bed, scenario: Scenario, number: int, pace: Pace, tell: Tell) -> Result:
-    """Do it. `number` tells this run's events from those of other runs."""
-    began = asyncio.run(end_offsets(bed.settings))
-    load = Load(bed.settings, bed.http, bed.key, number, pace.events_per_second)
-    tell(f"{scenario.name}: {scenario.fault}")
-    if scenario.backlog:
-        bed.rest()
-        produce(bed.settings, load.backlog(scenario.backlog))
-        load.start()
-        bed.up(*WORKERS)
-    else:
-        load.start()
-        time.sleep(BEFORE)
-    ended = {name: kept.ended for name, kept in bed.kept.items()}
-    begin, before = time.monotonic(), load.begun()
-    for step in scenario.steps:
-        step(bed)
-    end = time.monotonic()
-    since, before = (begin, before) if scenario.since is Since.BEGIN else (end, load.begun())
-    recovery, failure = None, ""
-    try:
-        recovery = wait_until_recovered(bed, load, since, before, pace.fresh, RECOVERED_WITHIN)
-        tell(f"  recovered after {recovery:.1f} s")
-    except AssertionError as error:
-        failure = str(error)
-    finally:
-        load.finish()
-    try:
-        wait_until_done(bed, load)
-    except AssertionError as error:
-        failure = failure or str(error)
-    ended = {name: kept.ended - ended.get(name, 0) for name, kept in bed.kept.items()}
-    ended = {name: count for name, count in ended.items() if count}
-    verdict = judge(bed, load, began)
-    result = Result(
-        scenario.name, scenario.fault, scenario.since.value, end - begin, recovery, load.sent, load.tried_again, ended,
-        verdict, failure,
-    )  # fmt: skip
-    tell(f"  {'good' if result.good else 'BAD'}: {verdict} {failure}")
-    return result
+class Run:
+    """A scenario on a stack. `number` tells its events from those of other runs."""
+
+    def __init__(self, bed: Bed, scenario: Scenario, number: int, pace: Pace) -> None:
+        self.began = asyncio.run(end_offsets(bed.settings))  # where the log ended
+        self.load = Load(bed.settings, bed.http, bed.key, number, pace.events_per_second)
+        self._bed, self._scenario, self._pace = bed, scenario, pace
+
+    def all(self, tell: Tell) -> Result:
+        """Do it."""
+        bed, load, scenario = self._bed, self.load, self._scenario
+        tell(f"{scenario.name}: {scenario.fault}")
+        self._begin()
+        ended = {name: kept.ended for name, kept in bed.kept.items()}
+        begin, before = time.monotonic(), load.begun()
+        for step in scenario.steps:
+            step(bed)
+        end = time.monotonic()
+        since, before = (begin, before) if scenario.since is Since.BEGIN else (end, load.begun())
+        recovery, failure = self._recover(since, before)
+        tell(f"  {failure or f'recovered after {recovery:.1f} s'}")
+        ended = {name: kept.ended - ended.get(name, 0) for name, kept in bed.kept.items()}
+        result = Result(
+            scenario.name, scenario.fault, scenario.since.value, end - begin, recovery, load.sent, load.tried_again,
+            {name: count for name, count in ended.items() if count}, judge(bed, load, self.began), failure,
+        )  # fmt: skip
+        tell(f"  {'good' if result.good else 'BAD'}: {result.verdict} {result.ended or ''}")
+        return result
+
+    def _begin(self) -> None:
+        """The load runs, workers have something to do."""
+        if not self._scenario.backlog:
+            self.load.start()
+            time.sleep(BEFORE)
+            return
+        self._bed.rest()
+        produce(self._bed.settings, self.load.backlog(self._scenario.backlog))
+        self.load.start()
+        self._bed.up(*WORKERS)
+
+    def _recover(self, since: float, before: Set[int]) -> tuple[float | None, str]:
+        """(seconds, what went wrong); the load has ended and all of it came to its end."""
+        recovery, failure = None, ""
+        try:
+            recovery = wait_until_recovered(self._bed, self.load, since, before, self._pace.fresh, RECOVERED_WITHIN)
+        except AssertionError as error:
+            failure = str(error)
+        self.load.finish()
+        try:
+            wait_until_done(self._bed, self.load)
+        except AssertionError as error:
+            failure = failure or str(error)
+        return recovery, failure

@@ -1,8 +1,8 @@
 """A worker whose wall clock can be set: run as a program in the place of `-m pipeline`, with its arguments.
 
-`time.time` and `time.time_ns` are off by as many seconds as the file CHAOS_CLOCK says, read anew every 50 ms. Python's
-monotonic clock stays right, as it does when a machine's clock is set; `datetime.now` reads the kernel's clock and cannot be
-reached from here (the worker takes no time from it).
+`time.time` and `time.time_ns` are off by as many seconds as the file CHAOS_CLOCK says, read anew every 50 ms.
+Python's monotonic clock stays right, as it does when a machine's clock is set; `datetime.now` reads the kernel's
+clock and cannot be reached from here (the worker takes no time from it).
 """
 
 import os
