@@ -186,9 +186,14 @@ def probe_id(seed: int, number: int) -> str:
     return trace_id(_PROBES + number, seed)
 
 
+def trace_number(id_: str) -> int:
+    """The number of a trace by its id."""
+    return int(id_[16:], 16)
+
+
 def probe_number(id_: str) -> int | None:
     """The number of the probe whose trace this is; None for another trace."""
-    number = int(id_[16:], 16) - _PROBES
+    number = trace_number(id_) - _PROBES
     return number if number >= 0 else None
 
 

@@ -6,43 +6,58 @@ what an analyst sees: rows in the views, a trace's row once it was made from all
 
 import time
 from collections.abc import Set
+from dataclasses import dataclass
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
 from tests.faults.chaos.bed import Bed
-from tests.faults.chaos.load import Load, probe_number
+from tests.faults.chaos.load import Load, probe_number, trace_number
 
 LOOK_EVERY = 0.2  # seconds
 EVENTS_OF = "toUInt64(intDiv(row_version % pow(2, 40), 2))"
 
 
-def wait_until_recovered(bed: Bed, load: Load, since: float, before: Set[int], fresh: float, within: float) -> float:
-    """Seconds from `since` (monotonic); the traces numbered so were begun `before` that moment.
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What has to be there again."""
 
-    `fresh`: how old the oldest invisible probe may be. Raises AssertionError after `within` seconds.
-    """
+    since: float  # a moment (monotonic)
+    before: Set[int]  # the traces begun before it, by their numbers
+    fresh: float  # seconds that the oldest invisible probe may be old
+    within: float  # seconds
+    scored: bool = False  # those traces have their evaluation, too
+
+
+def wait_until_recovered(bed: Bed, load: Load, goal: Goal) -> float:
+    """Seconds from `since`. Raises AssertionError after `within` seconds."""
+    missing = "the store does not answer"
     while True:
         now = time.monotonic()
-        assert now - since < within, f"not recovered within {within:g} s: {_missing(bed, load, before, fresh)}"
+        assert now - goal.since < goal.within, f"not recovered within {goal.within:g} s: {missing}"
         try:
-            if not _missing(bed, load, before, fresh):
-                return now - since
+            if not (missing := _missing(bed, load, goal)):
+                return now - goal.since
         except (ClickHouseError, HTTPError, OSError):
             pass  # the store is not back yet, so nothing has recovered
         time.sleep(LOOK_EVERY)
 
 
-def _missing(bed: Bed, load: Load, before: Set[int], fresh: float) -> str:
+def _missing(bed: Bed, load: Load, goal: Goal) -> str:
     """What keeps it from being recovered; empty when nothing does."""
     now = time.monotonic()
     visible = _visible_probes(bed, load)
-    late = [number for number, (sent, _) in list(load.probes.items()) if sent < now - fresh and number not in visible]
+    late = [
+        number for number, (sent, _) in list(load.probes.items()) if sent < now - goal.fresh and number not in visible
+    ]
     if late:
         return f"{len(late)} probes are not visible, the first after {now - load.probes[late[0]][0]:.1f} s"
     told = _told(bed, load)
-    incomplete = [number for number in before if told.get(number, 0) < len(load.records[number])]
-    return f"{len(incomplete)} traces are not complete" if incomplete else ""
+    incomplete = [number for number in goal.before if told.get(number, 0) < len(load.records[number])]
+    if incomplete:
+        return f"{len(incomplete)} traces are not complete"
+    unscored = len(goal.before - _scored(bed, load)) if goal.scored else 0
+    return f"{unscored} traces are not scored" if unscored else ""
 
 
 def _visible_probes(bed: Bed, load: Load) -> set[int]:
@@ -54,4 +69,10 @@ def _visible_probes(bed: Bed, load: Load) -> set[int]:
 def _told(bed: Bed, load: Load) -> dict[int, int]:
     """Trace number -> events that its row was made from."""
     sql = f"SELECT trace_id, {EVENTS_OF} FROM traces WHERE startsWith(trace_id, '{load.prefix}')"
-    return {int(str(id_)[16:], 16): int(events) for id_, events in bed.stack.client.query(sql).result_rows}
+    return {trace_number(str(id_)): int(events) for id_, events in bed.stack.client.query(sql).result_rows}
+
+
+def _scored(bed: Bed, load: Load) -> set[int]:
+    """Numbers of the traces that the evaluator has scored."""
+    sql = f"SELECT trace_id FROM scores WHERE startsWith(trace_id, '{load.prefix}') AND source = 'EVAL'"
+    return {trace_number(str(id_)) for (id_,) in bed.stack.client.query(sql).result_rows}

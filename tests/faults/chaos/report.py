@@ -49,7 +49,7 @@ def write_page(path: Path, results: Results, order: Sequence[str]) -> None:
     table = "\n".join(["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|", *map(_line, known)])
     rate, fresh = newest["rate"], newest["fresh"]
     text = TEXT.read_text(encoding="utf-8").format(
-        table=table, verdict=verdict, machine=_described(newest["machine"]), rate=rate, fresh=fresh
+        table=table, verdict=verdict, machine=described(newest["machine"]), rate=rate, fresh=fresh
     )
     path.write_text(text, encoding="utf-8")
 
@@ -72,7 +72,8 @@ def _is_good(result: Mapping[str, Any]) -> bool:
     return not any(found) and not result["failure"]
 
 
-def _described(about: Mapping[str, Any]) -> str:
+def described(about: Mapping[str, Any]) -> str:
+    """The machine in one sentence."""
     return (
         f"{about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}, "
         f"load {about['load']} "

@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tests.faults.chaos.bed import WORKERS, Bed
 from tests.faults.chaos.judge import Verdict, end_offsets, judge, wait_until_done
 from tests.faults.chaos.load import Load
-from tests.faults.chaos.recovery import wait_until_recovered
+from tests.faults.chaos.recovery import Goal, wait_until_recovered
 from tests.faults.chaos.scenarios import Scenario, Since
 from tests.fixtures.captures import produce
 
@@ -71,7 +71,8 @@ class Run:
             step(bed)
         end = time.monotonic()
         since, before = (begin, before) if scenario.since is Since.BEGIN else (end, load.begun())
-        recovery, failure = self._recover(since, before)
+        goal = Goal(since, before, self._pace.fresh, RECOVERED_WITHIN, scenario.scored)
+        recovery, failure = self._recover(goal)
         tell(f"  {failure or f'recovered after {recovery:.1f} s'}")
         ended = {name: kept.ended - ended.get(name, 0) for name, kept in bed.kept.items()}
         result = Result(
@@ -92,11 +93,11 @@ class Run:
         self.load.start()
         self._bed.up(*WORKERS)
 
-    def _recover(self, since: float, before: Set[int]) -> tuple[float | None, str]:
+    def _recover(self, goal: Goal) -> tuple[float | None, str]:
         """(seconds, what went wrong); the load has ended and all of it came to its end."""
         recovery, failure = None, ""
         try:
-            recovery = wait_until_recovered(self._bed, self.load, since, before, self._pace.fresh, RECOVERED_WITHIN)
+            recovery = wait_until_recovered(self._bed, self.load, goal)
         except AssertionError as error:
             failure = str(error)
         self.load.finish()

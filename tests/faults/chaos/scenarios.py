@@ -33,6 +33,7 @@ class Scenario:
     steps: Sequence[Step]
     since: Since = Since.END
     backlog: int = 0  # events that wait in the log already when the load begins
+    scored: bool = False  # recovered only when traces have their evaluation, too
 
 
 def kill(name: str) -> Step:
@@ -135,7 +136,7 @@ SCENARIOS = (
         backlog=60_000,
     ),
     Scenario("ingest-killed", "SIGKILL of the front door", [kill("ingest")], Since.BEGIN),
-    Scenario("evaluator-killed", "SIGKILL of the evaluator", [kill("evaluator")], Since.BEGIN),
+    Scenario("evaluator-killed", "SIGKILL of the evaluator (recovered: all are scored)", [kill("evaluator")], Since.BEGIN, scored=True),
     Scenario("broker-killed", "SIGKILL of the broker", [kill("broker")], Since.BEGIN),
     Scenario("store-killed", "SIGKILL of the store", [kill("store")], Since.BEGIN),
     Scenario("zombie", "SIGSTOP of a worker for 60 s, then SIGCONT", [stop("worker-1"), wait(60), go_on("worker-1")]),
