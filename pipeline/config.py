@@ -112,6 +112,15 @@ class Settings(BaseSettings):
     open_traces: int = Field(2_000_000, ge=1, description="Open traces, in memory or not; beyond, the oldest settle.")
     resident_bytes: int = Field(128 * 2**20, ge=1, description="Bytes of events kept; memory is about 5 times that.")
 
+    # Metrics and health
+    metrics_host: str = Field("127.0.0.1", description="Address on which workers and evaluators show metrics.")
+    metrics_port: int = Field(
+        -1,
+        ge=-1,
+        le=65535,
+        description="Port on which they do, and answer /health/live and /ready; 0: a free one, -1: none.",
+    )
+
     # Evaluation
     first_rule_sampling: float = Field(
         0.1, ge=0, le=1, description="Share of traces that a new project's rule `has_output` looks at; 0 makes no rule."

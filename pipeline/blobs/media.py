@@ -18,8 +18,6 @@ import orjson
 from pipeline.blobs.store import BlobStore
 from pipeline.errors import SpanfoldError
 
-ID_LENGTH = 22
-
 
 class MediaError(SpanfoldError):
     """The bytes that came are not those that were declared."""
@@ -51,6 +49,17 @@ class MediaStore:
         """What was declared, or None."""
         content = self._blobs.read(f"{_name(project_id, media_id)}.json")
         return Media(**orjson.loads(content)) if content else None
+
+    def put(self, project_id: str, media: Media, content: bytes) -> None:
+        """Store bytes that are at hand, unless they are there. Raises MediaError where they are not what they claim."""
+        found = self.find(project_id, media.id)
+        if found is None or found.uploaded_at is None:
+            upload = self.upload(project_id, media)
+            try:
+                upload.write(content)
+                upload.finish()
+            finally:
+                upload.discard()
 
     def upload(self, project_id: str, media: Media) -> "Upload":
         """Begin to write its bytes."""
@@ -91,11 +100,6 @@ class Upload:
     def discard(self) -> None:
         """Forget what came."""
         self._file.discard()
-
-
-def media_id_of(sha256: bytes) -> str:
-    """The id of the medium with this digest."""
-    return base64.urlsafe_b64encode(sha256).decode()[:ID_LENGTH]
 
 
 def _name(project_id: str, media_id: str) -> str:

@@ -12,11 +12,23 @@ CANONICAL_JSON = b"application/vnd.spanfold.event+json"  # one canonical event, 
 CANONICAL_AVRO = b"application/vnd.spanfold.event+avro"  # Avro single-object encoding
 
 # Headers of a dead letter; the original headers are kept beside them.
+DEAD_PREFIX = "spanfold-dead-"
 DEAD_REASON = "spanfold-dead-reason"
 DEAD_DETAIL = "spanfold-dead-detail"
 DEAD_STAGE = "spanfold-dead-stage"
 DEAD_TOPIC = "spanfold-dead-topic"
 DEAD_PARTITION = "spanfold-dead-partition"
 DEAD_OFFSET = "spanfold-dead-offset"
+DEAD_ATTEMPTS = "spanfold-dead-attempts"  # how often the record was tried, this failure included
+DEAD_FIRST = "spanfold-dead-first"  # when its first try failed, microseconds
+DEAD_LAST = "spanfold-dead-last"  # when this one failed
+DEAD_KEPT = "spanfold-dead-kept"  # "table": too large for the topic, the bytes are in the store
 DEAD_TIMESTAMP = "spanfold-dead-timestamp"  # LogAppendTime of the source record, microseconds
 DEAD_VERSION = "spanfold-dead-version"  # version of the code that gave up
+
+# Headers of a record that is a dead letter's replay, beside its own.
+ATTEMPT = "spanfold-attempt"  # the number of this try, from 2
+FIRST_FAILED = "spanfold-first-failed"  # when the first one failed, microseconds
+REPLAY_OF = "spanfold-replay-of"  # id of the dead letter: TOPIC/PARTITION/OFFSET it came from
+
+REPLAY = frozenset({ATTEMPT, FIRST_FAILED, REPLAY_OF})

@@ -28,13 +28,14 @@ def _stamp(layer: Layer) -> Stamp:
 class Layers:
     """The opinions about one entity. `add` each distinct event once; `merged` at any time."""
 
-    __slots__ = ("_compact_above", "_dropped", "_layers", "first_at")
+    __slots__ = ("_compact_above", "_dropped", "_layers", "first_at", "let_go")
 
     def __init__(self) -> None:
         self._layers: list[Layer] = []
         self._compact_above = COMPACT_ABOVE
         self._dropped: array[int] | None = None  # event times of layers that compaction left nothing of
         self.first_at = Micros(0)  # the oldest event time, microseconds; 0 before the first event
+        self.let_go = 0  # opinions that `unload` let go
 
     def __bool__(self) -> bool:
         """True once anything was said."""
@@ -90,7 +91,8 @@ class Layers:
         self.first_at = Micros(min(chain(dropped, (layer[0][0] for layer in self._layers)), default=0))
 
     def unload(self) -> None:
-        """Let the opinions go; `load` must bring them back before anything else is asked."""
+        """Let the opinions go; `load` must bring them back before anything else is asked. Says how many they were."""
+        self.let_go = len(self._layers) + len(self._dropped or ())
         del self._layers
 
     @property

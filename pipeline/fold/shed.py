@@ -6,7 +6,7 @@ be written anew because something else changed (`wanted`). So the memory of a tr
 observations and not by what they say.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import cast
 
@@ -68,6 +68,12 @@ def wanted(state: TraceState) -> list[str]:
     if not state.shed:
         return []
     return list(islice((node.id for node in state.unwritten if not node.loaded), AT_ONCE))
+
+
+def lacking(state: TraceState, contents: Mapping[str, tuple[Sequence[Layer], int]]) -> list[str]:
+    """Observations of which this is not all that was let go."""
+    some = ((id_, state.observations.get(id_)) for id_ in contents)
+    return [id_ for id_, node in some if node is not None and not node.loaded and len(contents[id_][0]) < node.let_go]
 
 
 def bring_back(state: TraceState, id_: str, layers: Iterable[Layer], size: int) -> int:

@@ -27,7 +27,7 @@ from pipeline.ingest.front import FindScore, FrontDoor
 from pipeline.ingest.lag import LagWatch
 from pipeline.ingest.limits import Held
 from pipeline.ingest.media_urls import signing_key
-from pipeline.ingest.metrics import Metrics
+from pipeline.ingest.metrics import FrontMetrics
 from pipeline.ingest.observe import Observe
 from pipeline.ingest.otlp_grpc import OFF, GrpcDoor
 from pipeline.ingest.produce import EventProducer
@@ -52,7 +52,7 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
 
     `find_score` says what a score belongs to, which deleting one needs: only the store knows, and this room must not.
     """
-    metrics = Metrics()
+    metrics = FrontMetrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -11,7 +11,7 @@ from pipeline.ingest.aside import Aside
 from pipeline.ingest.directory import Directory
 from pipeline.ingest.lag import LagWatch
 from pipeline.ingest.limits import Held
-from pipeline.ingest.metrics import Metrics
+from pipeline.ingest.metrics import FrontMetrics
 from pipeline.ingest.produce import EventProducer
 from pipeline.ingest.rates import Limiter
 
@@ -26,7 +26,7 @@ class FrontDoor:
     settings: Settings
     directory: Directory
     producer: EventProducer
-    metrics: Metrics
+    metrics: FrontMetrics
     held: Held
     limiter: Limiter
     lag: LagWatch

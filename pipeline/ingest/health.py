@@ -1,13 +1,13 @@
 """Whether the front door can take events, and what it has counted. Neither needs a key."""
 
 from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline import __version__
 from pipeline.ingest.answers import json_answer
 from pipeline.ingest.front import front_of
+from pipeline.metrics import CONTENT_TYPE
 
 router = APIRouter()
 
@@ -24,4 +24,4 @@ async def health(request: Request) -> Response:
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Prometheus text."""
-    return Response(generate_latest(front_of(request).metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return Response(front_of(request).metrics.text(), headers={"Content-Type": CONTENT_TYPE})

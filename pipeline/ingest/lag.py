@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline.config import Settings
 from pipeline.ingest.answers import unavailable
-from pipeline.ingest.metrics import Metrics
+from pipeline.metrics import Metric, Metrics
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class LagWatch:
     def __init__(self, settings: Settings, metrics: Metrics, partitions: Callable[[], Awaitable[int]]) -> None:
         self._settings = settings
         self._partitions = partitions  # how many the events topic has now
-        self._gauge = metrics.lag
+        self._metrics = metrics
         self._task: asyncio.Task[None] | None = None
         self.lag = 0
 
@@ -72,7 +72,7 @@ class LagWatch:
             while True:
                 async with asyncio.timeout(_ANSWER_SECONDS):
                     self.lag = await self._read(consumer)
-                self._gauge.set(self.lag)
+                self._metrics.set(Metric.INGEST_LAG, self.lag)
                 await asyncio.sleep(EVERY_SECONDS)
         finally:
             await consumer.stop()

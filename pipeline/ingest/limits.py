@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from pipeline.ingest.answers import ApiError, too_large, unavailable
 from pipeline.ingest.decompress import IDENTITY, check_encoding, decompress
-from pipeline.ingest.metrics import Metrics
+from pipeline.metrics import Metric, Metrics
 
 PATIENCE = 20.0  # seconds that a body may take, and one more for each
 SLOWEST = 10_000  # bytes that have come
@@ -26,7 +26,7 @@ class Held:
     def __init__(self, limit: int, metrics: Metrics) -> None:
         self._limit = limit
         self._held = 0
-        self._gauge = metrics.held_bytes
+        self._metrics = metrics
 
     def take(self, size: int) -> None:
         """Count `size` bytes. Raises ApiError (503) where that is more than the budget."""
@@ -40,7 +40,7 @@ class Held:
 
     def _add(self, size: int) -> None:
         self._held += size
-        self._gauge.set(self._held)
+        self._metrics.set(Metric.INGEST_HELD_BYTES, self._held)
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from pipeline.ingest.front import FrontDoor, front_of
 from pipeline.ingest.limits import read_chunks
 from pipeline.ingest.media_body import declared_media, is_media_id, reported_upload
 from pipeline.ingest.media_urls import VALID_SECONDS, Grant, granted, signed_query
+from pipeline.metrics import Metric
 
 ROUTE = "/api/public/media"
 _FLUSH_BYTES = 2**20  # are gathered before a thread writes them
@@ -58,7 +59,7 @@ async def report(request: Request, media_id: str) -> Response:
     async with json_body(request, principal) as body:
         status = reported_upload(body)
     await _found(front, principal.project.id, media_id)
-    front.metrics.uploads.labels("ok" if 200 <= status < 300 else "failed").inc()
+    front.metrics.add(Metric.INGEST_UPLOADS, 1, "ok" if 200 <= status < 300 else "failed")
     return json_answer({})
 
 

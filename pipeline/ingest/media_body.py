@@ -7,7 +7,8 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from pipeline.blobs import Media, media_id_of
+from pipeline.blobs import Media
+from pipeline.events.media import media_id_of
 from pipeline.ingest.answers import InvalidBodyError, too_large
 
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,100}/[a-z0-9][a-z0-9!#$&^_.+-]{0,100}")

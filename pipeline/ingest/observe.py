@@ -4,7 +4,7 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.ingest.metrics import Metrics
+from pipeline.metrics import Metric, Metrics
 
 OTHER = "other"  # label of every path that is no route, so that strangers cannot make up labels
 
@@ -26,12 +26,12 @@ class Observe:
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 route = getattr(scope.get("route"), "path", OTHER)
-                self._metrics.requests.labels(route, message["status"]).inc()
-                self._metrics.seconds.labels(route).observe(perf_counter() - begin)
+                self._metrics.add(Metric.INGEST_REQUESTS, 1, route, str(message["status"]))
+                self._metrics.observe(Metric.INGEST_SECONDS, perf_counter() - begin, route)
             await send(message)
 
         try:
             await self._app(scope, receive, counted)
         except Exception:  # a bug, answered 500 further out
-            self._metrics.requests.labels(getattr(scope.get("route"), "path", OTHER), 500).inc()
+            self._metrics.add(Metric.INGEST_REQUESTS, 1, getattr(scope.get("route"), "path", OTHER), "500")
             raise

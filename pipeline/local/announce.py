@@ -39,9 +39,9 @@ def announce_tables(running: Running) -> None:
     places.add_row("Project", escape(stack.project_id))
     places.add_row("Public key", escape(stack.public_key))
     places.add_row("Secret key", escape(stack.secret_key))
-    processes = Table("Role", "Process", "Log")
+    processes = Table("Role", "Process", "Metrics", "Log")
     for name, pid, log in running.processes:
-        processes.add_row(name, str(pid or "restarting"), escape(str(log)))
+        processes.add_row(name, str(pid or "restarting"), stack.metrics.get(name, ""), escape(str(log)))
     console.print(places, processes)
     first = _FIRST_EVENT.format(
         http=stack.http, data=stack.data, public_key=stack.public_key, secret_key=stack.secret_key

@@ -6,6 +6,7 @@ from pipeline.config import Settings
 from pipeline.errors import MissingPrerequisiteError
 from pipeline.local.ports import find_free_ports, is_open
 
+NO_PORT = -1
 KAFKA = 9092
 CLICKHOUSE = 8123
 
@@ -47,3 +48,20 @@ def plan_ports(
     free = iter(find_free_ports(len(wanted) + 1))
     first, otlp, second, third = (port or next(free) for port in wanted.values())
     return Ports(http=first, grpc=otlp, clickhouse=second, kafka=third, controller=next(free))
+
+
+def plan_metrics_ports(settings: Settings, count: int) -> list[int]:
+    """Where so many processes show their metrics: free ports, or those that follow upon SPANFOLD_METRICS_PORT.
+
+    By -1 none does. Raises MissingPrerequisiteError when a port that follows from the setting is taken.
+    """
+    first = settings.metrics_port if "metrics_port" in settings.model_fields_set else 0
+    if first <= 0:
+        return [NO_PORT] * count if first else find_free_ports(count)
+    ports = list(range(first, first + count))
+    if taken := [port for port in ports if is_open(port)]:
+        raise MissingPrerequisiteError(
+            f"Port {taken[0]}, for the metrics of a process, is in use by another program.",
+            remedy=f"Set SPANFOLD_METRICS_PORT so that {count} ports from it on are free, or to 0 for any.",
+        )
+    return ports

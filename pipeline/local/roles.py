@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.local.kafka import LocalKafka
+from pipeline.local.plan import NO_PORT
 from pipeline.local.probes import BrokerAnswers, FileAppears, HttpAnswers
 from pipeline.local.role import Role
 from pipeline.local.stack import variable_of
@@ -42,18 +43,18 @@ def ingest_role(settings: Mapping[str, str]) -> Role:
     return Role("ingest", (*_PROGRAM, "ingest"), probe, environment(settings))
 
 
-def worker_role(number: int, settings: Mapping[str, str], run: Path) -> Role:
+def worker_role(number: int, settings: Mapping[str, str], run: Path, metrics_port: int = NO_PORT) -> Role:
     """The n-th worker (from 1); its ready file goes into the folder `run`."""
-    return _streaming_role(f"worker-{number}", "worker", settings, run)
+    return _streaming_role(f"worker-{number}", "worker", settings, run, metrics_port)
 
 
-def evaluator_role(settings: Mapping[str, str], run: Path) -> Role:
+def evaluator_role(settings: Mapping[str, str], run: Path, metrics_port: int = NO_PORT) -> Role:
     """The evaluator; its ready file goes into the folder `run`."""
-    return _streaming_role("evaluator", "evaluate", settings, run)
+    return _streaming_role("evaluator", "evaluate", settings, run, metrics_port)
 
 
-def _streaming_role(name: str, command: str, settings: Mapping[str, str], run: Path) -> Role:
+def _streaming_role(name: str, command: str, settings: Mapping[str, str], run: Path, metrics_port: int) -> Role:
     """A role that joins a consumer group: static membership by its name, so that a restart moves no partitions."""
     ready_file = run / f"{name}.ready"
-    own = {"SPANFOLD_INSTANCE_ID": name, _READY_FILE: str(ready_file)}
+    own = {"SPANFOLD_INSTANCE_ID": name, _READY_FILE: str(ready_file), variable_of("metrics_port"): str(metrics_port)}
     return Role(name, (*_PROGRAM, command), FileAppears(ready_file), {**environment(settings), **own})

@@ -9,7 +9,7 @@ then it means that installation, and mixing the two would be worse than failing.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,11 @@ class Stack:
     pid: int
     settings: Mapping[str, str]
     grpc: str | None = None  # host:port of OTLP over gRPC; None where it is switched off
+    metrics: Mapping[str, str] = field(default_factory=dict)  # role -> URL of its metrics
 
-    def announcement(self) -> dict[str, str | None]:
+    def announcement(self) -> dict[str, Any]:
         """The object that `up --json` prints (DESIGN section 9)."""
-        names = ("http", "grpc", "clickhouse", "kafka", "data", "project_id", "public_key", "secret_key")
+        names = ("http", "grpc", "clickhouse", "kafka", "data", "project_id", "public_key", "secret_key", "metrics")
         return {"event": "ready", **{name: getattr(self, name) for name in names}}
 
 

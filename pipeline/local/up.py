@@ -21,7 +21,7 @@ from pipeline.config import Settings
 from pipeline.local.background import in_background
 from pipeline.local.kafka import LocalKafka
 from pipeline.local.lock import stack_lock
-from pipeline.local.plan import Ports, plan_ports
+from pipeline.local.plan import Ports, plan_metrics_ports, plan_ports
 from pipeline.local.ports import LOOPBACK
 from pipeline.local.project import ProjectKeys
 from pipeline.local.role import Role
@@ -30,6 +30,7 @@ from pipeline.local.stack import FILE, Stack, load_settings, write_stack
 from pipeline.local.supervise import Supervisor
 
 Prepare = Callable[[Settings], ProjectKeys]
+EACH_ITS_OWN = frozenset({"metrics_port"})  # settings that no two processes of a stack may share
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +67,21 @@ def run_up(
         ports = plan_ports(own, options.http_port, options.clickhouse_port, options.kafka_port, options.grpc_port)
         broker = LocalKafka(data / "kafka", ports.kafka, ports.controller, logs=data / "logs")
         broker.prepare()  # may download; outside the loop, a signal ends it like any program
-        stages = _Stages(stack_fields(own, data, ports), broker, ports, options.workers)
+        metrics = plan_metrics_ports(own, options.workers + 1)
+        stages = _Stages(stack_fields(own, data, ports), broker, ports, metrics)
         asyncio.run(_until_signal(stages, prepare, announce, tell))
     tell("stopped")
 
 
 def stack_fields(own: Settings, data: Path, ports: Ports) -> dict[str, str]:
     """The fields of Settings that reach this stack: what was set for `up` itself, and where the parts are."""
-    given = {name: _plain(getattr(own, name)) for name in own.model_fields_set}
+    given = {name: _plain(getattr(own, name)) for name in own.model_fields_set - EACH_ITS_OWN}
     return {
         **given,
         "data_dir": str(data),
         "http_host": own.http_host,
         "http_port": str(ports.http),
+        "metrics_host": own.metrics_host,
         "grpc_port": str(ports.grpc),
         "clickhouse_url": f"http://{LOOPBACK}:{ports.clickhouse}",
         "kafka_bootstrap": f"{LOOPBACK}:{ports.kafka}",
@@ -92,7 +95,7 @@ class _Stages:
     fields: dict[str, str]
     broker: LocalKafka
     ports: Ports
-    workers: int
+    metrics: list[int]  # the workers' ports for metrics, then the evaluator's
 
     @property
     def data(self) -> Path:
@@ -105,8 +108,17 @@ class _Stages:
     def above(self) -> list[Role]:
         """What needs tables, topics and a project."""
         run = self.data / "run"
-        workers = [worker_role(number, self.fields, run) for number in range(1, self.workers + 1)]
-        return [ingest_role(self.fields), *workers, evaluator_role(self.fields, run)]
+        *ports, last = self.metrics
+        workers = [worker_role(number, self.fields, run, port) for number, port in enumerate(ports, 1)]
+        return [ingest_role(self.fields), *workers, evaluator_role(self.fields, run, last)]
+
+    def metrics_urls(self) -> dict[str, str]:
+        """Where each of these shows its metrics, by its name."""
+        door, *others = (role.name for role in self.above())
+        host = _reachable(self.fields["metrics_host"])
+        shown = {name: f"http://{host}:{port}" for name, port in zip(others, self.metrics, strict=True) if port > 0}
+        shown[door] = f"http://{_reachable(self.fields['http_host'])}:{self.ports.http}"
+        return {name: f"{url}/metrics" for name, url in shown.items()}
 
 
 async def _until_signal(
@@ -130,14 +142,15 @@ async def _run(supervisor: Supervisor, stages: _Stages, prepare: Prepare, announ
     await supervisor.start(*stages.below())
     keys = await in_background(lambda: prepare(load_settings(**stages.fields)))
     await supervisor.start(*stages.above())
-    stack = _describe(stages.fields, keys)
+    stack = _describe(stages, keys)
     write_stack(stack)
     announce(Running(stack, [(one.role.name, one.pid, one.role.own_log or one.log) for one in supervisor.roles]))
     await supervisor.wait()
 
 
-def _describe(fields: dict[str, str], keys: ProjectKeys) -> Stack:
-    host = LOOPBACK if fields["http_host"] == "0.0.0.0" else fields["http_host"]  # noqa: S104 - compared, not bound
+def _describe(stages: _Stages, keys: ProjectKeys) -> Stack:
+    fields = stages.fields
+    host = _reachable(fields["http_host"])
     return Stack(
         http=f"http://{host}:{fields['http_port']}",
         clickhouse=fields["clickhouse_url"],
@@ -149,7 +162,13 @@ def _describe(fields: dict[str, str], keys: ProjectKeys) -> Stack:
         pid=os.getpid(),
         settings=fields,
         grpc=f"{host}:{fields['grpc_port']}" if int(fields["grpc_port"]) > 0 else None,
+        metrics=stages.metrics_urls(),
     )
+
+
+def _reachable(host: str) -> str:
+    """By which address of this machine one reaches who listens on `host`."""
+    return LOOPBACK if host == "0.0.0.0" else host  # noqa: S104 - compared, not bound
 
 
 def _stop_on_signals(running: asyncio.Task[None], supervisor: Supervisor, tell: Callable[[str], None]) -> None:

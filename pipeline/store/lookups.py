@@ -139,6 +139,24 @@ def stored_rows(client: Client, traces: Sequence[StoredTrace]) -> dict[TraceKey,
     return rows
 
 
+def stored_observations(client: Client, trace: StoredTrace, ids: Sequence[str]) -> dict[str, StoredRow]:
+    """The rows of some observations of a trace as the view shows them; none for one that has no row."""
+    rows: dict[str, StoredRow] = {}
+    for start in range(0, len(ids), KEYS_PER_QUERY):
+        parameters = {
+            "project": trace.project_id,
+            "trace": trace.trace_id,
+            "ids": tuple(ids[start : start + KEYS_PER_QUERY]),
+            **_hours([trace.first_seen]),
+        }
+        result = client.query(
+            _sql("stored_observations"), parameters=parameters, settings=_BIG_QUERY, query_formats=_AS_INTEGERS
+        )
+        for columns in result.named_results():
+            rows[columns["entity_id"]] = StoredRow("observation", columns["entity_id"], columns["at"], dict(columns))
+    return rows
+
+
 def _hours(times: Iterable[Micros]) -> dict[str, Any]:
     """The hours of these times, as the tables' keys have them."""
     hours = {time // 3_600_000_000 * 3_600 for time in times}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple, get_type_hints
 
+from pipeline.store.dead_letter_rows import DeadLetterRow, DeadLetterStateRow
 from pipeline.store.reprice_rows import CostHistoryRow, RepriceValueRow
 from pipeline.store.rows import ObservationRow, OffsetRangeRow, RawEventRow, ScoreRow, TraceRow
 
@@ -15,6 +16,8 @@ SCORES = "scores_rows"
 OFFSET_RANGES = "offset_ranges"
 COST_HISTORY = "cost_history_rows"
 REPRICE_VALUES = "reprice_values"
+DEAD_LETTERS = "dead_letters_rows"
+DEAD_LETTER_STATES = "dead_letter_states"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             _table(OFFSET_RANGES, OffsetRangeRow),
             _table(COST_HISTORY, CostHistoryRow),
             _table(REPRICE_VALUES, RepriceValueRow),
+            _table(DEAD_LETTERS, DeadLetterRow),
+            _table(DEAD_LETTER_STATES, DeadLetterStateRow),
         )
     }
 )

@@ -1,4 +1,4 @@
-"""The Faust app that both workers are made of: one topic, one agent, chunks in, acknowledgement when they are durable.
+"""The Faust app that workers are made of: an agent for each topic, chunks in, acknowledgement when they are durable.
 
 An exception never leaves the agent's loop: Faust would take the chunk for done. What cannot be handled inside is a
 bug; it ends the process at once and without a commit, and the next process takes the chunks again.
@@ -6,6 +6,7 @@ bug; it ends the process at once and without a commit, and the next process take
 
 import asyncio
 import os
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import faust
@@ -30,8 +31,8 @@ class ChunkOwner(RebalanceListener, Protocol):
         """Process a chunk; its `ack` is called whenever it is durable, or nobody's business any more."""
 
 
-def create_app(settings: Settings, group: str, topic: str, owner: ChunkOwner) -> Any:
-    """An app whose agent gives every chunk of `topic` to its owner, partition by partition in order."""
+def create_app(settings: Settings, group: str, topics: Sequence[str], owner: ChunkOwner) -> Any:
+    """An app whose agents give every chunk of `topics` to their owner, each partition's in order."""
     url = URL(f"kafka://{settings.kafka_bootstrap.replace(',', ';kafka://')}")
     app = faust.App(
         f"{settings.topic_prefix}-{group}",
@@ -57,7 +58,6 @@ def create_app(settings: Settings, group: str, topic: str, owner: ChunkOwner) ->
     )
     app.transport = ChunkTransport([url], app, owner)
 
-    @app.agent(app.topic(topic, value_serializer="raw", key_serializer="raw"), name=group)
     async def chunks(stream: Any) -> None:
         async for event in stream.noack().events():
             message = event.message
@@ -71,8 +71,10 @@ def create_app(settings: Settings, group: str, topic: str, owner: ChunkOwner) ->
             except asyncio.CancelledError:
                 raise
             except BaseException:
-                die("agent_failed", partition=message.partition, last_offset=message.offset)
+                die("agent_failed", topic=message.topic, partition=message.partition, last_offset=message.offset)
 
+    for topic in topics:  # an agent for each: one that waits for its store holds up no other topic
+        app.agent(app.topic(topic, value_serializer="raw", key_serializer="raw"), name=topic)(chunks)
     return app
 
 

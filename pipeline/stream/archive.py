@@ -9,7 +9,6 @@ then the stored rows stand for the events that are gone (stream/expired.py).
 How it fails: while ClickHouse does not answer, reading waits and tries again for ever, and so do those who need it.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -17,19 +16,17 @@ from typing import NamedTuple
 import structlog
 from clickhouse_connect.driver.client import Client
 
-from pipeline.events import headers
-from pipeline.events.decode import decode_record
 from pipeline.events.keys import record_key
-from pipeline.events.model import Event, Micros, Record
+from pipeline.events.model import Micros
 from pipeline.events.priced import Pricer
-from pipeline.events.reasons import DecodeError
 from pipeline.fold.build import rest
-from pipeline.fold.layers import Layer
-from pipeline.fold.shed import bring_back, shed
+from pipeline.fold.shed import shed
 from pipeline.fold.state import TraceState
 from pipeline.store import lookups
 from pipeline.store.lookups import RawEvent, StoredTrace, TraceKey
 from pipeline.store.rows import EPOCH_STEP
+from pipeline.stream.archived import ELSEWHERE, take
+from pipeline.stream.contents import bring_content_back
 from pipeline.stream.expired import stand_in
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Partition
@@ -37,10 +34,8 @@ from pipeline.stream.persist import ask_store
 
 log = structlog.get_logger(__name__)
 
-NO_LIMIT = 2**62
 KEYS_PER_QUERY = 500
 OPEN_PER_QUERY = 50_000
-BEHIND = 1.0  # seconds until the archive is asked again for what it must have
 
 
 class Restored(NamedTuple):
@@ -91,19 +86,7 @@ class Archive:
 
     async def bring_back(self, partition: Partition, key: bytes, ids: Sequence[str]) -> None:
         """The content of some observations of a giant trace, which was let go."""
-        state = partition.traces.get(key)
-        if state is None:
-            return
-        question = partial(self._contents, state, key, ids)
-        contents = await ask_store(question, partition.is_revoked)
-        while not all(layers for layers, _ in contents.values()):
-            log.warning("archive_is_behind", trace=state.trace_id, retry_in=BEHIND)  # a replica that lags
-            await asyncio.sleep(BEHIND)
-            contents = await ask_store(question, partition.is_revoked)
-        if partition.traces.get(key) is state:
-            for id_, (layers, size) in contents.items():
-                partition.size += bring_back(state, id_, layers, size)
-            partition.giants.add(key)
+        await bring_content_back(self._client, partition, key, ids)
 
     async def events_of(self, names: Sequence[TraceKey]) -> list[RawEvent]:
         """The archived events of these traces, however long it takes."""
@@ -137,24 +120,10 @@ class Archive:
             rest(state, price)
         return [Restored(record_key(*name), state, stored.get(name)) for name, state in states.items()]
 
-    def _contents(self, state: TraceState, key: bytes, ids: Sequence[str]) -> dict[str, tuple[list[Layer], int]]:
-        """What was said of these observations, as far as it is in the state already; and its bytes."""
-        contents: dict[str, tuple[list[Layer], int]] = {id_: ([], 0) for id_ in ids}
-        for raw in lookups.read_back_observations(self._client, (state.project_id, state.trace_id), ids):
-            event = _decoded(raw, key)
-            if event is not None and event.at > state.deleted_at and state.has(raw.event_id, raw.identity):
-                layers, size = contents[raw.entity_id]
-                layers.append(((event.at, event.event_id, raw.identity), event.fields))
-                contents[raw.entity_id] = (layers, size + len(raw.value))
-        return contents
-
 
 def _take(tp: TopicPartition, state: TraceState, raw: RawEvent) -> None:
-    state.first_seen = min(state.first_seen, raw.first_seen)
-    event = _decoded(raw, record_key(raw.project_id, raw.trace_id))
-    if event is not None:
-        here = raw.topic == tp.topic and raw.partition == tp.partition
-        state.restore(event, raw.identity, raw.offset if here else -1, len(raw.value))
+    here = raw.topic == tp.topic and raw.partition == tp.partition
+    take(state, raw, raw.offset if here else ELSEWHERE)
 
 
 def _admit(partition: Partition, restored: Restored) -> None:
@@ -170,29 +139,14 @@ def _judge(partition: Partition, key: bytes, state: TraceState, stored: StoredTr
     """Are its stored rows what they would be now? And is it settled?"""
     if stored is None:
         state.rewrite = state.has_trace_row
-    elif stored.row_version // 2 != state.epoch * EPOCH_STEP // 2 + state.event_count:
-        state.rewrite = True
-    elif stored.settled:
-        partition.settle(key)
-        return
+    else:
+        state.rewrite = stored.row_version // 2 != state.epoch * EPOCH_STEP // 2 + state.event_count
+        if stored.settled and _count(stored) == state.event_count:  # other books alone do not open it again
+            partition.settle(key)
+            return
     partition.open.recovered(key, partition.clock())  # though nothing but a duplicate asked for it
 
 
 def _count(stored: StoredTrace) -> int:
     """Events that the stored row was made from."""
     return stored.row_version % EPOCH_STEP // 2
-
-
-def _decoded(raw: RawEvent, key: bytes) -> Event | None:
-    """The archived event; None, loudly, where this version of the code cannot read what an older one could."""
-    try:
-        return decode_record(_record(raw, key), NO_LIMIT)[raw.position]
-    except (DecodeError, IndexError) as error:
-        log.error("archived_event_unreadable", trace=raw.trace_id, event_id=raw.event_id, error=repr(error)[:500])
-        return None
-
-
-def _record(raw: RawEvent, key: bytes) -> Record:
-    """The Kafka record that an archived event came in."""
-    named = [(headers.CONTENT_TYPE, raw.content_type.encode()), (headers.PROJECT, raw.project_id.encode())]
-    return Record(raw.topic, raw.partition, raw.offset, Micros(raw.timestamp), key, raw.value, tuple(named))

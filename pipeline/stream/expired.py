@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from pipeline.events.flags import Flag
 from pipeline.events.model import Event, Fields, Kind
+from pipeline.fold.layers import Layer
 from pipeline.fold.state import TraceState
 from pipeline.store.lookups import StoredRow
 
@@ -36,6 +37,11 @@ def stand_in(state: TraceState, rows: Iterable[StoredRow]) -> None:
         kind = Kind(row.kind)
         fields = _fields(kind, row.columns)
         state.fold(Event(state.project_id, state.trace_id, kind, row.entity_id, "", row.at, fields), b"")
+
+
+def layer_of(row: StoredRow) -> Layer:
+    """What a stored row says, older than any event of its time."""
+    return (row.at, "", b""), _fields(Kind(row.kind), row.columns)
 
 
 def _fields(kind: Kind, columns: dict[str, Any]) -> Fields:

@@ -14,6 +14,7 @@ import structlog
 from pipeline.events import headers
 from pipeline.events.decode import decode_record
 from pipeline.events.keys import event_identity, trace_hash
+from pipeline.events.media import Medium, take_out
 from pipeline.events.model import Event, Kind, Micros, Record
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.fold.shed import missing
@@ -39,6 +40,7 @@ class Taken(NamedTuple):
     became: ChunkCount
     decoded: list[Decoded]
     dead: list[DeadLetter]
+    media: tuple[tuple[str, Medium], ...] = ()  # (project, what was taken out of its events)
 
 
 class Intake:
@@ -51,26 +53,29 @@ class Intake:
     def decode(self, chunk: Chunk) -> Taken:
         """The chunk's events."""
         with self._stages.stage("decode"):
-            decoded, dead = self._decode(chunk.records)
-        return Taken(chunk.span(), ChunkCount(rejected=len(dead)), decoded, dead)
+            decoded, dead, media = self._decode(chunk.records)
+        return Taken(chunk.span(), ChunkCount(rejected=len(dead)), decoded, dead, tuple(media))
 
     def fold(self, batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> None:
         """Fold decoded records; the traces they change hold this batch's part of the partition."""
         with self._stages.stage("fold"):
             _fold(batch, partition, decoded, count)
 
-    def _decode(self, records: list[Record]) -> tuple[list[Decoded], list[DeadLetter]]:
+    def _decode(self, records: list[Record]) -> tuple[list[Decoded], list[DeadLetter], list[tuple[str, Medium]]]:
         decoded: list[Decoded] = []
         dead: list[DeadLetter] = []
+        found: list[tuple[str, Medium]] = []
         for record in records:
             try:
-                decoded.append((record, decode_record(record, self._max_event_bytes)))
+                events, media = take_out(record.value or b"", decode_record(record, self._max_event_bytes))
+                decoded.append((record, events))
+                found += [(events[0].project_id, medium) for medium in media]
             except DecodeError as error:
                 dead.append(DeadLetter(record, error.reason, error.detail, "decode"))
             except Exception as error:  # a decoder's own mistake must not stop the partition for ever
                 log.exception("decoder_failed", topic=record.topic, partition=record.partition, offset=record.offset)
                 dead.append(DeadLetter(record, Reason.DECODER_FAILED, repr(error), "decode"))
-        return decoded, dead
+        return decoded, dead, found
 
 
 def names_of(partition: Partition, decoded: Iterable[Decoded]) -> list[tuple[str, str]]:

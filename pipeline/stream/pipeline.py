@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from pipeline.events.media import Medium
 from pipeline.stream.archive import Archive
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk
@@ -28,6 +29,7 @@ from pipeline.stream.stages import Stages
 log = structlog.get_logger(__name__)
 
 Prepare = Callable[[Sequence[Decoded]], Awaitable[None]]
+Keep = Callable[[Sequence[tuple[str, Medium]], Callable[[], bool]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,9 @@ class Pipeline:
         stages: Stages,
         clock: Clock = monotonic,
         prepare: Prepare | None = None,
+        keep: Keep | None = None,
     ) -> None:
-        self._prepare = prepare
+        self._prepare, self._keep = prepare, keep
         self._archive, self._intake, self._collector, self._flush = archive, intake, collector, flush
         self._limits, self._pace, self._stages, self._clock = limits, pace, stages, clock
         self.partitions: dict[TopicPartition, Partition] = {}
@@ -81,6 +84,9 @@ class Pipeline:
         taken = self._intake.decode(chunk)
         if self._prepare is not None:
             await self._prepare(taken.decoded)
+        if taken.media and self._keep is not None:
+            with suppress(Cancelled):
+                await self._keep(taken.media, partition.is_revoked)
         lane = self._lanes.get(partition)
         if lane is not None:
             await lane.room()

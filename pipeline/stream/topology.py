@@ -8,17 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
 from pipeline.registry import Registry
 from pipeline.store.client import connect
 from pipeline.store.insert import Inserter
+from pipeline.store.tables import DEAD_LETTERS
 from pipeline.stream.app import consumer_of, create_app
 from pipeline.stream.archive import Archive
 from pipeline.stream.chunk import Span
 from pipeline.stream.collect import Collector, Waits
+from pipeline.stream.dead_letter_row import dead_letter_row
 from pipeline.stream.evaluation import Evaluation
 from pipeline.stream.flush import Flush
 from pipeline.stream.intake import Intake
+from pipeline.stream.media import MediaKeeper
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.partition import Limits
 from pipeline.stream.pipeline import Pace, Pipeline
@@ -26,6 +30,7 @@ from pipeline.stream.prepare import Preparation
 from pipeline.stream.pricebook import PriceShelf
 from pipeline.stream.rulebook import RuleBook
 from pipeline.stream.stages import Stages, stages_from_environment
+from pipeline.stream.topic_table import Copy, TopicTables, keep_in_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +83,37 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         pending_bytes=settings.pending_bytes,
         revoke_deadline=settings.session_timeout * 0.8,
     )
-    pipeline = Pipeline(archive, intake, collector, flush, limits, pace, stages, prepare=Preparation(prices.counter))
-    app = create_app(settings, "fold", settings.events_topic, pipeline)
+    keep = MediaKeeper(MediaStore(open_blobs(settings.blobs)))
+    prepare = Preparation(prices.counter)
+    pipeline = Pipeline(archive, intake, collector, flush, limits, pace, stages, prepare=prepare, keep=keep)
+    app = create_app(settings, "fold", [settings.events_topic], pipeline)
     return FoldWorker(app, pipeline, outbox, rules, prices, stages)
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationWorker:
-    """The parts of an evaluator."""
+    """The parts of an evaluator. `tables` copies topics into tables beside, in an app and a group of its own."""
 
     app: Any
     evaluation: Evaluation
+    tables_app: Any
+    tables: TopicTables
     outbox: Outbox
 
 
 def build_evaluation_worker(settings: Settings) -> EvaluationWorker:
     """Wire an evaluator, on a running event loop: requests ─► subjects from the views ─► scores ─► topic events."""
+    client = connect(settings)
     outbox = Outbox(settings)
-    evaluation = Evaluation(settings, connect(settings), outbox)
-    app = create_app(settings, "evaluate", settings.evaluations_topic, evaluation)
+    evaluation = Evaluation(settings, client, outbox)
+    app = create_app(settings, "evaluate", [settings.evaluations_topic], evaluation)
     evaluation.commit_through(app)
-    return EvaluationWorker(app, evaluation, outbox)
+    tables = TopicTables(copies(settings), Inserter(client))
+    tables_app = create_app(settings, "tables", tables.topics, tables)
+    tables.commit_through(tables_app)
+    return EvaluationWorker(app, evaluation, tables_app, tables, outbox)
+
+
+def copies(settings: Settings) -> list[Copy]:
+    """Which topics can be read by SQL, and how a record of each becomes a row."""
+    return [Copy(settings.dead_letters_topic, DEAD_LETTERS, dead_letter_row, keep_in_topic)]

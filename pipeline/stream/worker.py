@@ -8,7 +8,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ import structlog
 import uvloop
 
 from pipeline.config import Settings
+from pipeline.metrics import Metrics, Role
 from pipeline.registry import Registry, open_registry
 from pipeline.stream.app import die
 from pipeline.stream.outbox import Outbox
+from pipeline.stream.status import open_status
 from pipeline.stream.topology import build_evaluation_worker, build_fold_worker
 
 log = structlog.get_logger(__name__)
@@ -28,17 +30,21 @@ READY_FILE = "SPANFOLD_READY_FILE"
 
 
 def run_worker(settings: Settings) -> None:
-    """Fold until SIGTERM or SIGINT. Raises SpanfoldError where the registry or the store cannot be opened."""
+    """Fold until SIGTERM or SIGINT.
+
+    Raises SpanfoldError where the registry, the store or the port for metrics cannot be opened.
+    """
     registry = open_registry(settings.registry)
     uvloop.run(_fold(settings, registry))
 
 
 def run_evaluator(settings: Settings) -> None:
-    """Evaluate until SIGTERM or SIGINT. Raises SpanfoldError where the store cannot be opened."""
+    """Evaluate until SIGTERM or SIGINT. Raises SpanfoldError where the store or the port cannot be opened."""
     uvloop.run(_evaluate(settings))
 
 
 async def _fold(settings: Settings, registry: Registry) -> None:
+    metrics = Metrics(Role.WORKER, settings.instance_id)
     worker = build_fold_worker(settings, registry)
     pipeline = worker.pipeline
     await worker.outbox.start()
@@ -49,19 +55,34 @@ async def _fold(settings: Settings, registry: Registry) -> None:
         "rules_failed": worker.rules.run(),
         "prices_failed": worker.prices.run(),
     }
-    await _run_until_signal(worker.app, pipeline.assigned, background, worker.outbox, pipeline.close)
+    with open_status(settings, metrics, pipeline.assigned):
+        await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
     worker.stages.write()
 
 
 async def _evaluate(settings: Settings) -> None:
+    metrics = Metrics(Role.EVALUATOR, settings.instance_id)
     worker = build_evaluation_worker(settings)
     await worker.outbox.start()
-    await _run_until_signal(worker.app, worker.evaluation.assigned, {}, worker.outbox, worker.evaluation.close)
+    background = {
+        "tables_start_failed": worker.tables_app.start(),
+        "tables_app_crashed": raise_crash(worker.tables_app),
+        "tables_failed": worker.tables.run(),
+    }
+
+    async def close() -> None:
+        await worker.evaluation.close()
+        await worker.tables.close()
+        await worker.tables_app.stop()
+
+    assigned = [worker.evaluation.assigned, worker.tables.assigned]
+    with open_status(settings, metrics, worker.evaluation.assigned):
+        await _run_until_signal(worker.app, assigned, background, worker.outbox, close)
 
 
 async def _run_until_signal(
     app: Any,
-    assigned: asyncio.Event,
+    assigned: Sequence[asyncio.Event],
     background: dict[str, Coroutine[Any, Any, None]],
     outbox: Outbox,
     close: Callable[[], Awaitable[None]],
@@ -124,9 +145,10 @@ def guarded(event: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     return asyncio.create_task(guard())
 
 
-async def say_ready(assigned: asyncio.Event) -> None:
-    """Touch the file that a supervisor waits for, once this worker has its partitions."""
-    await assigned.wait()
+async def say_ready(assigned: Sequence[asyncio.Event]) -> None:
+    """Touch the file that a supervisor waits for, once this worker has its partitions of all its groups."""
+    for event in assigned:
+        await event.wait()
     log.info("ready")
     if path := os.environ.get(READY_FILE):
         await asyncio.to_thread(Path(path).touch)

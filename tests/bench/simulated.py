@@ -26,7 +26,7 @@ from pipeline.events.model import Micros, Record
 from pipeline.store import lookups, tables
 from pipeline.store.insert import Refused
 from pipeline.store.native import encode
-from pipeline.stream import archive as archive_module
+from pipeline.stream import contents as contents_module
 from pipeline.stream.archive import Archive
 from pipeline.stream.chunk import Chunk
 from pipeline.stream.collect import Collector, Waits
@@ -254,7 +254,7 @@ def simulated(
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch.object(archive_module, "ask_store", ask),
+        patch.object(contents_module, "ask_store", ask),
         patch.object(lookups, "read_back_observations", read_back_observations),
     ):
         worker = loop.run_until_complete(made())

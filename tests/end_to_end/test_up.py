@@ -144,6 +144,9 @@ def test_an_event_becomes_a_row_though_a_worker_dies_and_sigterm_stops_everythin
         assert stack.items() <= json.loads((data / "stack.json").read_text()).items()
         assert stack["event"] == "ready"
         assert httpx.get(f"{stack['http']}/api/public/health", timeout=30).status_code == 200
+        assert set(stack["metrics"]) == {"ingest", "worker-1", "worker-2", "evaluator"}
+        for url in stack["metrics"].values():
+            assert "spanfold_build_info" in httpx.get(url, timeout=30).text
 
         send_trace(stack, "trace-1")
         until(lambda: trace_ids(stack) == ["trace-1"], VISIBLE_WITHIN)

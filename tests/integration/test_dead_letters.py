@@ -10,7 +10,7 @@ from pipeline.events import headers
 from pipeline.events.avro_schemas import MAGIC
 from tests.fixtures.captures import PROJECT, Outgoing, produce
 from tests.fixtures.traffic import create_update_traffic
-from tests.fixtures.views import wait_until_stored
+from tests.fixtures.views import wait_for, wait_until_stored
 from tests.fixtures.worker import Stack
 
 pytestmark = pytest.mark.stack
@@ -51,6 +51,20 @@ def test_broken_messages_are_dead_letters_and_their_neighbours_are_stored(stack:
         assert _header(letter, headers.DEAD_TOPIC) == stack.settings.events_topic
         assert _header(letter, headers.DEAD_OFFSET).isdigit()
         assert _header(letter, headers.DEAD_DETAIL)
+    _all_of_them_are_in_the_table(stack)
+
+
+def _all_of_them_are_in_the_table(stack: Stack) -> None:
+    """The evaluator's process copies the topic."""
+    stack.worker("tables", role="evaluate")
+    wait_for(stack, "SELECT count() FROM dead_letters", len(BROKEN))
+    what = "SELECT reason, key, value, header_names, header_values, topic, state, attempts FROM dead_letters"
+    formats = {"key": "bytes", "value": "bytes", "header_values": "bytes"}
+    for reason, key, value, names, values, *rest in stack.client.query(what, column_formats=formats).result_rows:
+        sent = BROKEN[reason]
+        assert (key, value) == (sent.key, sent.value)
+        assert list(zip(names, values, strict=True)) == list(sent.headers)
+        assert rest == [stack.settings.events_topic, "open", 1]
 
 
 def _header(letter: ConsumerRecord, name: str) -> str:

@@ -17,6 +17,7 @@ from pipeline.events.model import Micros
 from pipeline.store import lookups
 from pipeline.stream import archive as archive_module
 from pipeline.stream import collect as collect_module
+from pipeline.stream import contents as contents_module
 from pipeline.stream import flush as flush_module
 from pipeline.stream.archive import Archive
 from pipeline.stream.chunk import Chunk, Span
@@ -78,7 +79,8 @@ def in_memory(clock: Clock) -> Iterator[None]:
         stack.enter_context(capture_logs())
         for module in (flush_module, collect_module):
             stack.enter_context(patch.object(module, "time", time))
-        stack.enter_context(patch.object(archive_module, "ask_store", ask))
+        for module in (archive_module, contents_module):
+            stack.enter_context(patch.object(module, "ask_store", ask))
         for name, answer in (
             ("known_trace_hashes", known_trace_hashes), ("open_traces", open_traces), ("read_back", read_back),
             ("read_back_observations", read_back_observations), ("stored_traces", stored_traces),

@@ -76,7 +76,7 @@ def test_every_port_can_be_chosen() -> None:
 
 
 def test_no_secret_has_a_default() -> None:
-    secrets = [match for match in placeholders(SERVICES) if re.search("PASSWORD|KEY", match["name"])]
+    secrets = [match for match in placeholders(SERVICES) if re.search("PASSWORD|KEY|SECRET", match["name"])]
     assert {match["name"] for match in secrets} >= {"CLICKHOUSE_PASSWORD", "POSTGRES_PASSWORD"}
     assert all(match["rule"] == ":?" for match in secrets)
 

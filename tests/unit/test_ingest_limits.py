@@ -11,7 +11,7 @@ from starlette.types import Message
 from pipeline.ingest.answers import ApiError
 from pipeline.ingest.decompress import decompress
 from pipeline.ingest.limits import Held, bounded_body
-from pipeline.ingest.metrics import Metrics
+from pipeline.metrics import Metrics
 
 
 def request(*chunks: bytes, headers: dict[str, str] | None = None) -> Request:

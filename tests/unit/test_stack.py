@@ -15,8 +15,10 @@ from pydantic import SecretStr
 from pipeline.config import Settings
 from pipeline.errors import MissingPrerequisiteError, SettingError, SpanfoldError
 from pipeline.local.lock import stack_lock
-from pipeline.local.plan import plan_ports
+from pipeline.local.plan import plan_metrics_ports, plan_ports
+from pipeline.local.ports import find_free_ports
 from pipeline.local.project import ProjectKeys, read_project, write_project
+from pipeline.local.roles import worker_role
 from pipeline.local.stack import FILE, Stack, find_settings, load_settings, running_stack, write_stack
 from pipeline.local.up import stack_fields
 
@@ -61,6 +63,7 @@ def test_the_file_holds_what_up_prints(tmp_path: Path) -> None:
     announced = stack_in(tmp_path).announcement()
     assert list(announced) == [
         "event", "http", "grpc", "clickhouse", "kafka", "data", "project_id", "public_key", "secret_key",
+        "metrics",
     ]  # fmt: skip
     assert announced["event"] == "ready"
     assert announced.items() <= json.loads((tmp_path / FILE).read_text()).items()
@@ -149,3 +152,28 @@ def test_keys_are_kept_for_the_next_start_and_only_their_owner_may_read_them(tmp
     assert read_project(tmp_path) == ProjectKeys("p", "pk", "sk")
     assert stat.S_IMODE((tmp_path / "project.json").stat().st_mode) == 0o600
     assert "sk" not in repr(read_project(tmp_path))
+
+
+def test_each_process_shows_its_metrics_on_a_port_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(set(plan_metrics_ports(load_settings(), 4))) == 4
+    first, *_ = find_free_ports(1)
+    monkeypatch.setenv("SPANFOLD_METRICS_PORT", str(first))
+    assert plan_metrics_ports(load_settings(), 1) == [first]
+    monkeypatch.setenv("SPANFOLD_METRICS_PORT", "-1")
+    assert plan_metrics_ports(load_settings(), 2) == [-1, -1]
+
+
+def test_a_taken_port_for_metrics_is_named_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, taken_port: int
+) -> None:
+    monkeypatch.setenv("SPANFOLD_METRICS_PORT", str(taken_port))
+    with pytest.raises(MissingPrerequisiteError, match=str(taken_port)):
+        plan_metrics_ports(load_settings(), 1)
+
+
+def test_roles_get_ports_for_metrics_and_commands_do_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SPANFOLD_METRICS_PORT", "9464")
+    settings = load_settings()
+    fields = stack_fields(settings, tmp_path, plan_ports(settings, 0, None, None))
+    assert "metrics_port" not in fields
+    assert worker_role(1, fields, tmp_path, 9465).env["SPANFOLD_METRICS_PORT"] == "9465"

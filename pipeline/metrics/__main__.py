@@ -1,0 +1,5 @@
+"""`python -m pipeline.metrics > docs/metrics.md`."""
+
+from pipeline.metrics.page import page
+
+print(page(), end="")
