@@ -4,18 +4,25 @@ Faust's own path costs about 60 microseconds an event and has several ways to co
 - `getmany` yields one message per partition, so Faust's price is paid per chunk;
 - offsets go by a `PrefixTracker` per partition and are committed by `commit_finished` alone: Faust's own commits find
   nothing to do (`_new_offset` is always None);
+- a chunk is delivered only if it follows on the one before it: nothing that was fetched is skipped (`Positions`);
 - when partitions are revoked, the listener gets the chance to finish and commit before anything is forgotten.
 How it fails: a commit that Kafka refuses stays committable and is tried again with the next one; what was not
 committed is delivered again, which changes nothing (I1).
 """
 
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from typing import Any, Protocol
 
+import structlog
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import ConsumerMessage
 
 from pipeline.stream.offsets import PrefixTracker, TopicPartition
+from pipeline.stream.positions import Positions
+
+log = structlog.get_logger(__name__)
 
 
 class RebalanceListener(Protocol):
@@ -33,24 +40,62 @@ class ChunkConsumer(driver.Consumer):
 
     def __init__(self, transport: "ChunkTransport", *args: Any, **kwargs: Any) -> None:
         super().__init__(transport, *args, **kwargs)
+        self._init_chunks(transport)
+
+    def _init_chunks(self, transport: "ChunkTransport") -> None:
+        """What it has beside Faust's own."""
         self._listener = transport.listener
         self._trackers: dict[TopicPartition, PrefixTracker] = {}
+        self._positions = Positions()
+        self._cut_short = False  # of the last fetch something may have been dropped
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, ConsumerMessage]]:
-        """Yield (partition, message) per partition with records; the message's value is the list of records."""
+        """Yield (partition, message) per partition with records; the message's value is the list of records.
+
+        What is fetched and not yielded, for whatever reason, is read again (stream/positions.py).
+        """
+        if self._cut_short:
+            self._positions.doubt()
+        self._cut_short = True
         records, active = await self._wait_next_records(timeout)
-        if not records or self.should_stop:
+        if self.should_stop:
             return
-        generation = self.app.consumer_generation_id
-        for tp, chunk in records.items():
+        generation, all_delivered = self.app.consumer_generation_id, True
+        for tp, chunk in (records or {}).items():
+            again = await self._read_again_from(tp, chunk[0].offset)
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return  # a rebalance began: what was not delivered is fetched again by whoever owns it next
-            if active is not None and tp not in active:
-                continue
-            last = chunk[-1]
-            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-            self._tracker(tp).deliver(last.offset)
-            yield tp, self._message(tp, chunk, generation)
+            if again is not None:
+                await self._read_again(tp, again, chunk[0].offset)
+            elif active is None or tp in active or tp in self._buffered_partitions:
+                yield tp, self._deliver(tp, chunk, generation)
+            else:
+                all_delivered = False
+        self._cut_short = not all_delivered
+
+    def _deliver(self, tp: Any, chunk: list[Any], generation: int) -> ConsumerMessage:
+        last = chunk[-1].offset
+        self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+        self._tracker(tp).deliver(last)
+        self._positions.delivered(TopicPartition(tp.topic, tp.partition), last)
+        return self._message(tp, chunk, generation)
+
+    async def _read_again_from(self, tp: Any, first: int) -> int | None:
+        key = TopicPartition(tp.topic, tp.partition)
+        if not self._positions.is_known(key):
+            self._positions.begins(key, await self._start(tp))
+        return self._positions.read_again_from(key, first)
+
+    async def _start(self, tp: Any) -> int:
+        """Where reading a partition begins: at the committed offset, else at the oldest record."""
+        consumer: Any = self._thread._ensure_consumer()
+        committed: int | None = await self._thread.call_thread(consumer.committed, tp)
+        return int((await self.earliest_offsets(tp))[tp]) if committed is None else committed
+
+    async def _read_again(self, tp: Any, offset: int, instead_of: int) -> None:
+        log.warning("records_read_again", topic=tp.topic, partition=tp.partition, first=offset, before=instead_of)
+        with suppress(IllegalStateError):  # it was revoked a moment ago
+            await self.seek_wait({tp: offset})
 
     def finish(self, tp: TopicPartition, last: int) -> None:
         """The chunk of `tp` that ends with offset `last` is durable."""
@@ -84,11 +129,14 @@ class ChunkConsumer(driver.Consumer):
         await self._listener.partitions_revoked(gone)
         for tp in gone:
             self._trackers.pop(tp, None)
+        self._positions.forget(gone)
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: Iterable[Any], generation_id: int = 0) -> None:
         """The listener's part first: Faust's part lets the chunks flow, and they need their partitions."""
-        await self._listener.partitions_assigned({TopicPartition(tp.topic, tp.partition) for tp in assigned})
+        come = {TopicPartition(tp.topic, tp.partition) for tp in assigned}
+        self._positions.forget(come)
+        await self._listener.partitions_assigned(come)
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def _add_gap(self, *_: Any) -> None:
