@@ -26,6 +26,7 @@ class Kept:
         self._wanted = False
         self._blamed = False  # the harness itself ended it
         self._closed = threading.Event()
+        self._back = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"keeper of {name}", daemon=True)
 
     def up(self) -> None:
@@ -42,8 +43,13 @@ class Kept:
 
     def kill(self) -> None:
         """SIGKILL; the keeper starts it again."""
+        self._back.clear()
         self._blamed = True
         self.signal(signal.SIGKILL)
+
+    def wait_back(self) -> None:
+        """Return once it is ready again after a kill."""
+        assert self._back.wait(_END_SECONDS), f"{self.name} did not come back"
 
     def down(self, number: signal.Signals) -> None:
         """End it by a signal and wait for that; it stays down until `up`."""
@@ -89,5 +95,6 @@ class Kept:
             try:
                 self.begin()
                 self.ready()
+                self._back.set()
             except (AssertionError, SpanfoldError, OSError) as error:
                 self.troubles.append(f"{self.name}: {str(error)[:500]}")

@@ -46,6 +46,11 @@ def down(name: str, number: signal.Signals = signal.SIGKILL) -> Step:
     return lambda bed: bed.kept[name].down(number)
 
 
+def back(name: str) -> Step:
+    """Wait until it is ready again after a kill."""
+    return lambda bed: bed.kept[name].wait_back()
+
+
 def leaves(name: str) -> Step:
     """SIGTERM: it stops in order, with the exit code 0, whatever it waits for."""
     return lambda bed: bed.leaves(name)
@@ -146,7 +151,7 @@ SCENARIOS = (
     Scenario("broker-killed", "SIGKILL of the broker", [kill("broker")], Since.BEGIN),
     Scenario("store-killed", "SIGKILL of the store", [kill("store")], Since.BEGIN),
     Scenario("zombie", "SIGSTOP of a worker for 60 s, then SIGCONT", [stop("worker-1"), wait(60), go_on("worker-1")]),
-    Scenario("store-down", "store down for 150 s", [down("store"), wait(150), up("store")]),
+    Scenario("store-down", "store down for 120 s", [down("store"), wait(120), up("store")]),
     Scenario(
         "store-down-workers-end",
         "store down for 30 s; meanwhile one worker is stopped by SIGTERM, the other killed",
@@ -221,7 +226,8 @@ IN_SHORT = Scenario(
     "nearly all of them, one upon the other",
     [
         catching_up, kill("worker-1"), catching_up, kill("worker-2"),
-        down("store"), wait(1), kill("worker-1"), leaves("worker-2"), up("store"), up("worker-2"),
+        back("worker-1"), back("worker-2"),
+        down("store"), wait(1), kill("worker-1"), leaves("worker-2"), up("store"), up("worker-2"), back("worker-1"),
         stop("worker-1"), wait(0.5),  # a zombie: it goes on when its session is long over
         *for_a_while(store_is, CUT_BODY, 1.5), *for_a_while(store_is, CUT_ANSWER, 1.5), kill("ingest"),
         *for_a_while(store_is, NO_SPACE, 1.5), kill("evaluator"), *for_a_while(store_is, BLACK_HOLE, 1),
