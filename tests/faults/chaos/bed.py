@@ -20,13 +20,14 @@ from pipeline.local.kafka import LocalKafka
 from pipeline.local.ports import LOOPBACK, find_free_ports
 from pipeline.ops.lag import read_lag
 from pipeline.registry import NewKey, open_registry
-from tests.faults.chaos.gate import TcpGate
+from tests.faults.chaos.gate import CALM, TcpGate
 from tests.faults.chaos.process import Kept
 from tests.fixtures.captures import PROJECT
 from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.worker import SPANFOLD, Stack, WorkerProcess, new_stack
 
 WORKERS = ("worker-1", "worker-2")
+STACK = ("broker", "store", "ingest", "evaluator", *WORKERS)
 SKEWED = (str(Path(__file__).with_name("skewed.py")),)
 RULE = "has_output"  # asked of every trace
 
@@ -91,10 +92,27 @@ class Bed:
         for name in WORKERS:
             self.kept[name].down(signal.SIGTERM)
 
-    def join(self, name: str, *, instance: str = "", skewed: bool = False) -> None:
-        """One more worker, ready to work. `instance`: it says that it is another; `skewed`: its clock is `clock`'s."""
-        self._worker(name, instance=instance, skewed=skewed)
+    def mend(self) -> None:
+        """End every fault that was not ended: what belongs to the stack runs, nothing is in its way."""
+        for gate in (self.broker_gate, self.store_gate):
+            gate.become(CALM)
+        self.full_disk(False)
+        for name, kept in self.kept.items():
+            kept.signal(signal.SIGCONT)
+            if name not in STACK:
+                kept.down(signal.SIGKILL)
+        self.up(*(name for name in STACK if not self.kept[name].wanted))
+
+    def join(self, name: str, *, skewed: bool = False) -> None:
+        """One more worker, ready to work; `skewed`: its clock is the one of `set_clock`."""
+        self._worker(name, skewed=skewed)
         self.up(name)
+
+    def twin(self, name: str, instance: str) -> None:
+        """One more worker that says it is another one; whether it gets to work is not waited for."""
+        self._worker(name, instance=instance)
+        self.kept[name].begin()
+        self.kept[name].keep()
 
     def leaves(self, name: str) -> None:
         """It stops by SIGTERM. Raises AssertionError where it does not say that all went well."""

@@ -23,7 +23,7 @@ class Kept:
         self.ended = 0  # times that it ended though nobody killed or stopped it
         self.troubles: list[str] = []  # starts that failed
         self.begin, self.ready, self._pid = begin, ready, pid
-        self._wanted = False
+        self.wanted = False  # the keeper starts it when it has ended
         self._blamed = False  # the harness itself ended it
         self._closed = threading.Event()
         self._back = threading.Event()
@@ -37,7 +37,7 @@ class Kept:
 
     def keep(self) -> None:
         """It was started already: keep it running from now on."""
-        self._wanted = True
+        self.wanted = True
         if not self._thread.is_alive():
             self._thread.start()
 
@@ -53,7 +53,7 @@ class Kept:
 
     def down(self, number: signal.Signals) -> None:
         """End it by a signal and wait for that; it stays down until `up`."""
-        self._wanted = False
+        self.wanted = False
         self.signal(number)
         deadline = time.monotonic() + _END_SECONDS
         while self._pid() is not None:
@@ -73,7 +73,7 @@ class Kept:
 
     def let_go(self) -> None:
         """Nobody keeps it any more."""
-        self._wanted = False
+        self.wanted = False
         self._closed.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -86,11 +86,11 @@ class Kept:
 
     def _keep(self) -> None:
         while not self._closed.wait(_LOOK):
-            if not self._wanted or self._pid() is not None:
+            if not self.wanted or self._pid() is not None:
                 continue
             self.ended += not self._blamed
             self._blamed = False
-            if self._closed.wait(PAUSE) or not self._wanted:
+            if self._closed.wait(PAUSE) or not self.wanted:
                 continue
             try:
                 self.begin()

@@ -61,6 +61,7 @@ def _line(result: Mapping[str, Any]) -> str:
         result["fault"], f"{result['seconds']:.0f} s", f"{verdict['events']:,}", result["tried_again"],
         verdict["lost"], verdict["double"], verdict["wrong"], verdict["unevaluated"],
         len(verdict["ledger"]) or "balanced",
+        ", ".join(f"{name} {count}" for name, count in result["ended"].items()) or 0,
         f"{recovery} after {result['since']}", result["at"],
     ]  # fmt: skip
     return "| " + " | ".join(str(cell) for cell in cells) + " |"

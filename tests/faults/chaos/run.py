@@ -67,12 +67,12 @@ class Run:
         self._begin()
         ended = {name: kept.ended for name, kept in bed.kept.items()}
         begin, before = time.monotonic(), load.begun()
-        for step in scenario.steps:
-            step(bed)
+        went_wrong = self._steps()
         end = time.monotonic()
         since, before = (begin, before) if scenario.since is Since.BEGIN else (end, load.begun())
         goal = Goal(since, before, self._pace.fresh, RECOVERED_WITHIN, scenario.scored)
         recovery, failure = self._recover(goal)
+        failure = went_wrong or failure
         tell(f"  {failure or f'recovered after {recovery:.1f} s'}")
         ended = {name: kept.ended - ended.get(name, 0) for name, kept in bed.kept.items()}
         result = Result(
@@ -92,6 +92,17 @@ class Run:
         produce(self._bed.settings, self.load.backlog(self._scenario.backlog))
         self.load.start()
         self._bed.up(*WORKERS)
+
+    def _steps(self) -> str:
+        """Do them; what went wrong, if anything did. No fault outlasts them."""
+        try:
+            for step in self._scenario.steps:
+                step(self._bed)
+        except AssertionError as error:
+            return str(error)
+        finally:
+            self._bed.mend()
+        return ""
 
     def _recover(self, goal: Goal) -> tuple[float | None, str]:
         """(seconds, what went wrong); the load has ended and all of it came to its end."""

@@ -86,9 +86,14 @@ def broker_is(trouble: Trouble) -> Step:
     return lambda bed: bed.broker_gate.become(trouble)
 
 
-def join(name: str, *, instance: str = "", skewed: bool = False) -> Step:
-    """One more worker; `instance`: it says that it is another one."""
-    return lambda bed: bed.join(name, instance=instance, skewed=skewed)
+def join(name: str, *, skewed: bool = False) -> Step:
+    """One more worker; `skewed`: with a clock of its own."""
+    return lambda bed: bed.join(name, skewed=skewed)
+
+
+def twin(name: str, instance: str) -> Step:
+    """One more worker, which says that it is another one."""
+    return lambda bed: bed.twin(name, instance)
 
 
 def full_disk(full: bool) -> Step:
@@ -209,7 +214,7 @@ SCENARIOS = (
     Scenario(
         "same-instance-id",
         "a third worker with the instance id of the first, for 30 s",
-        [join("twin", instance="worker-1"), wait(30), leaves("twin")],
+        [twin("twin", "worker-1"), wait(30), down("twin", signal.SIGTERM)],
     ),
     Scenario(
         "clock-jumps",
