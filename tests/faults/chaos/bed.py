@@ -74,7 +74,7 @@ class Bed:
             "store": Kept("store", store.start, _at_once, lambda: store.pid if store.alive else None),
         }
         for name in WORKERS:
-            self._worker(name)
+            self._worker(name, instance=name)
         self._role("ingest", "ingest", self.settings)
         self._role("evaluator", "evaluate", self.settings.model_copy(update={"instance_id": "evaluator"}))
         self.key = self._project()
@@ -104,8 +104,11 @@ class Bed:
         self.up(*(name for name in STACK if not self.kept[name].wanted))
 
     def join(self, name: str, *, skewed: bool = False) -> None:
-        """One more worker, ready to work; `skewed`: its clock is the one of `set_clock`."""
-        self._worker(name, skewed=skewed)
+        """One more worker, ready to work; `skewed`: its clock is the one of `set_clock`.
+
+        Its membership is not static: when it leaves, the group hears of it at once.
+        """
+        self._worker(name, instance="", skewed=skewed)
         self.up(name)
 
     def twin(self, name: str, instance: str) -> None:
@@ -120,8 +123,8 @@ class Bed:
         code = self._processes[name].process.returncode
         assert code == 0, f"{name} stopped with exit code {code}"
 
-    def _worker(self, name: str, *, instance: str = "", skewed: bool = False) -> None:
-        settings = self._through_gates.model_copy(update={"instance_id": instance or name})
+    def _worker(self, name: str, *, instance: str, skewed: bool = False) -> None:
+        settings = self._through_gates.model_copy(update={"instance_id": instance})
         self._role(name, "worker", settings, SKEWED if skewed else SPANFOLD)
 
     def _role(self, name: str, role: str, settings: Settings, program: Sequence[str] = SPANFOLD) -> None:
