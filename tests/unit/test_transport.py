@@ -1,5 +1,6 @@
 """The transport between Kafka's client and the agent: whatever is dropped on the way is read again (I2)."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from types import SimpleNamespace
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.transport import ChunkConsumer
@@ -22,7 +25,7 @@ class Scripted(ChunkConsumer):
     def __init__(self, positions: dict[Any, int], gaps: Iterable[int] = ()) -> None:
         consumer = SimpleNamespace(committed=COMMITTED.get)
         self._thread: Any = SimpleNamespace(_ensure_consumer=lambda: consumer, call_thread=self._called)
-        self.app = SimpleNamespace(
+        self.app: Any = SimpleNamespace(
             consumer_generation_id=1, monitor=SimpleNamespace(track_tp_end_offset=lambda *_: None)
         )
         self._init_chunks(SimpleNamespace(listener=None))  # type: ignore[arg-type]
@@ -122,6 +125,25 @@ async def test_a_fetch_that_was_dropped_is_read_again(how: Callable[[Scripted], 
         await consumer.fetch()
     assert whole(consumer)
     assert all(len(got) >= 20 + 10 * before for got in consumer.got.values())
+
+
+@given(st.lists(st.tuples(st.sampled_from([None, *DROPS]), st.integers(1, 2)), max_size=20))
+def test_whatever_is_dropped_and_when_nothing_is_skipped(happens: list[tuple[Any, int]]) -> None:
+    async def run() -> Scripted:
+        consumer = Scripted({TPS[0]: 100, TPS[1]: OLDEST}, gaps=[112, 113, 114, 120])
+        for how, most in happens:
+            if how is None:
+                await consumer.fetch(most)
+            else:
+                await drop(consumer, how)
+            assert whole(consumer)
+        for _ in range(3):
+            await consumer.fetch()
+        return consumer
+
+    consumer = asyncio.run(run())
+    assert whole(consumer)
+    assert all(consumer.got.values())
 
 
 async def test_after_a_rebalance_reading_begins_at_what_was_committed() -> None:

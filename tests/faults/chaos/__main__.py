@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import signal
 import sys
 import tempfile
 import time
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown := [name for name in options.scenarios if name not in known]:
         print(f"There is no scenario {', '.join(unknown)}; --list shows those there are.", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no process of the stack is left behind
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it says about a broker that is down is no news here
     names = options.scenarios or list(known)
     pace = Pace(options.events_per_second, options.fresh)
