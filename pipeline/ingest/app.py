@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -29,6 +30,7 @@ from pipeline.ingest.limits import Held
 from pipeline.ingest.media_urls import signing_key
 from pipeline.ingest.metrics import FrontMetrics
 from pipeline.ingest.observe import Observe
+from pipeline.ingest.openapi import describe
 from pipeline.ingest.otlp_grpc import OFF, GrpcDoor
 from pipeline.ingest.produce import EventProducer
 from pipeline.ingest.rates import Limiter
@@ -89,6 +91,7 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
     app = FastAPI(title="Spanfold", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     for router in ROUTERS:
         app.include_router(router)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]  # FastAPI's way to give a document of one's own
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=METHODS, allow_headers=["*"])
     app.add_middleware(Observe, metrics=metrics)
     app.add_exception_handler(ApiError, _api_error)

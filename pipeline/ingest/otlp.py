@@ -17,8 +17,8 @@ from pipeline.ingest.limits import bounded_body
 from pipeline.ingest.otlp_answers import JSON, PROTOBUF, status_answer, taken_answer
 from pipeline.ingest.otlp_export import Taken, take_export
 
-ROUTE = "/api/public/otel/v1/traces"
-STANDARD_ROUTE = "/v1/traces"
+WAYS = ("/api/public/otel/v1", "/v1")  # Langfuse's and OpenTelemetry's own
+ROUTE, STANDARD_ROUTE = (f"{way}/traces" for way in WAYS)
 NEWEST_VERSION = 4  # of x-langfuse-ingestion-version
 
 _CONTENT = {PROTOBUF: headers.OTLP_PROTOBUF, JSON: headers.OTLP_JSON}

@@ -107,6 +107,21 @@ def test_caching_saved_6000_dollars(client: Client) -> None:
     assert client.query(saved).first_row == (Decimal(2000), Decimal(6000), 0)
 
 
+def test_a_call_without_fresh_tokens_does_not_borrow_the_price_of_another_tier(client: Client) -> None:
+    def call(id_: str, tokens: int, dollars: str, kind: str = "input") -> Any:
+        cost = {kind: Decimal(dollars), "total": Decimal(dollars)}
+        return observation_row(
+            project_id="tiers", trace_id="t", observation_id=id_, cost_source="computed", price_id="tiered",
+            usage={kind: tokens, "total": tokens}, cost=cost, total_cost=cost["total"],
+        )  # fmt: skip
+
+    saved = "SELECT sum(saved), sum(calls_without_fresh_price) FROM cache_savings WHERE project_id = 'tiers'"
+    insert(client, OBSERVATIONS, [call("cached", 100, "0.1", "input_cached"), call("small", 100, "1")])
+    assert client.query(saved).first_row == (Decimal("0.9"), 0)
+    insert(client, OBSERVATIONS, [call("large", 1_000_000, "20000")])
+    assert client.query(saved).first_row == (Decimal(0), 1)
+
+
 def test_every_call_of_the_month_was_priced_by_the_book(client: Client) -> None:
     coverage = "SELECT usage_source, cost_source, share FROM pricing_coverage GROUP BY ALL"
     assert client.query(coverage).result_rows == [("provided", "computed", 1.0)]
