@@ -11,6 +11,7 @@ import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,8 @@ class Bed:
 
     def up(self, *names: str) -> None:
         """Start these at once and wait until they are ready."""
-        for name in names:
-            self.kept[name].begin()
-        for name in names:
-            self.kept[name].ready()
-            self.kept[name].keep()
+        with ThreadPoolExecutor(len(names) or 1) as pool:
+            list(pool.map(lambda name: self.kept[name].up(), names))
 
     def rest(self) -> None:
         """End the workers in order, those that run."""

@@ -31,9 +31,13 @@ class Kept:
 
     def up(self) -> None:
         """Start it and wait until it is ready; it is kept running from now on."""
+        self._back.clear()
         self.begin()
-        self.ready()
         self.keep()
+        try:
+            self.ready()
+        except AssertionError:
+            self.wait_back()  # it ended while it started, as it may when what it needs is down: the keeper tries again
 
     def keep(self) -> None:
         """It was started already: keep it running from now on."""

@@ -235,7 +235,8 @@ IN_SHORT = Scenario(
         down("store"), wait(1), leaves("worker-2"), up("store"), join("worker-3"), go_on("worker-1"),
         *for_a_while(store_is, CUT_BODY, 1.5), *for_a_while(store_is, CUT_ANSWER, 1.5),
         *for_a_while(store_is, NO_SPACE, 1.5), *for_a_while(store_is, BLACK_HOLE, 1),
-        kill("broker"), up("worker-2"), kill("worker-1"), *for_a_while(broker_is, CUT_OFF, 2), leaves("worker-3"),
+        kill("broker"), back("broker"), kill("worker-1"), up("worker-2"), *for_a_while(broker_is, CUT_OFF, 2),
+        leaves("worker-3"),
     ],
     backlog=15_000,
 )  # fmt: skip
