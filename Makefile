@@ -15,7 +15,7 @@ SOURCES    := pipeline tests
 .DEFAULT_GOAL := help
 # With this set, every one of a stack's processes would compile its libraries anew: 2 s of CPU each.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help install demo test lint format types check bench chaos clean
+.PHONY: help install demo test clients lint format types check audit bench chaos clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | \
@@ -29,6 +29,9 @@ demo: install ## Start a stack, send recorded traffic of real clients, show what
 test: lint types $(STAMPS)/kafka ## Lint, type check and test, as CI does
 	@$(BIN)/python -m pytest
 
+clients: $(STAMPS)/packages $(STAMPS)/kafka ## Run real clients of every kind against a stack, and all recordings (needs Go, Node.js, a JDK)
+	@$(BIN)/python -m pytest -m clients tests/end_to_end
+
 lint: $(STAMPS)/packages ## Check style and formatting
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
@@ -39,6 +42,9 @@ types: $(STAMPS)/packages ## Check types (strict)
 format: $(STAMPS)/packages ## Format the code and mend what can be mended
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
+
+audit: $(STAMPS)/packages ## Look for known vulnerabilities in what the lock installs, where advisories can be reached
+	@$(BIN)/python infra/audit/audit.py
 
 bench: install ## Measure this machine: CPU of a worker per event, by stage
 	@$(BIN)/spanfold bench

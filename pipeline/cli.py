@@ -18,6 +18,8 @@ import typer
 from pipeline import __version__
 from pipeline.errors import SettingError, SpanfoldError
 from pipeline.ops.cost_commands import register as register_cost_commands
+from pipeline.ops.retention.commands import register as register_retention_commands
+from pipeline.ops.user_commands import register as register_user_commands
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -155,13 +157,27 @@ def migrate(data: Data = None) -> None:
 
 
 @app.command(rich_help_panel="Set up")
-def topics(data: Data = None) -> None:
-    """Make the topics that are missing and report those that are not as they must be.
+def topics(
+    data: Data = None,
+    grow: Annotated[int | None, typer.Option("--grow", min=1, metavar="N", help="Raise to N partitions, live.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --grow: only say what would change.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --grow: print JSON.")] = False,
+) -> None:
+    """Make the topics that are missing and report those that are not as they must be; or let them grow.
 
-    Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 SPANFOLD_TOPIC_PARTITIONS=16 spanfold topics`
+    Examples: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 SPANFOLD_TOPIC_PARTITIONS=16 spanfold topics`,
+    `spanfold topics --grow 32 --dry-run`
     """
     from pipeline.local.stack import find_settings
     from pipeline.ops.topics import ensure_topics
+
+    if grow is not None:
+        from pipeline.ops.topics_grow import run_grow
+
+        run_grow(find_settings(data), grow, dry_run=dry_run, as_json=as_json)
+        return
+    if dry_run or as_json:
+        raise typer.BadParameter("is for --grow N", param_hint="--dry-run, --json")
     from pipeline.prepare import describe_topics
 
     print(describe_topics(asyncio.run(ensure_topics(find_settings(data)))))
@@ -306,6 +322,8 @@ def bench(
 
 
 register_cost_commands(app)
+register_retention_commands(app)
+register_user_commands(app)
 
 
 def _as_role(data: Path | None) -> "Settings":

@@ -2,9 +2,12 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pipeline.secret_files import SecretFiles
 
 DEFAULT_DATA_DIR = Path.home() / ".spanfold" / "data"
 
@@ -32,6 +35,22 @@ class Settings(BaseSettings):
         "", description="For Confluent's framing: the URL of a schema registry, or a folder with files ID.avsc."
     )
     session_timeout: float = Field(10.0, description="Seconds until the group gives up a silent worker.")
+    metadata_age: float = Field(
+        10.0, ge=0.5, description="Seconds until a worker notices that the events topic has more partitions."
+    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="As Kafka names it: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
+        "SCRAM-SHA-512", description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER, with a SASL_ protocol."
+    )
+    kafka_username: str = Field("", description="SASL user of PLAIN and SCRAM.")
+    kafka_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
+    kafka_token_path: str = Field("", description="OAUTHBEARER: a file with the token, read at every connection.")
+    kafka_ca_path: str = Field("", description="PEM file of who may sign brokers' certificates; empty: the system's.")
+    kafka_certificate_path: str = Field("", description="PEM file of our certificate, where brokers ask for one.")
+    kafka_key_path: str = Field("", description="PEM file of its key; empty where the certificate's file holds it.")
+    kafka_key_password: SecretStr = Field(SecretStr(""), description="Password of that key, where it has one.")
 
     # ClickHouse
     clickhouse_url: str = Field("http://localhost:8123", description="HTTP interface of ClickHouse.")
@@ -39,6 +58,9 @@ class Settings(BaseSettings):
     clickhouse_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
     clickhouse_database: str = Field("spanfold", description="Database that holds tables and views.")
     clickhouse_cluster: str = Field("", description="Cluster name; set, tables are made Replicated on that cluster.")
+    clickhouse_ca_path: str = Field(
+        "", description="With an https URL: PEM file of who may sign the server's certificate; empty: the system's."
+    )
 
     # Registry
     registry_url: str = Field("", description="SQLAlchemy URL; empty for a SQLite file under data_dir.")
@@ -74,9 +96,19 @@ class Settings(BaseSettings):
     rate_events: int = Field(100_000, ge=0, description="Events per second and project, per process; 0: no limit.")
     rate_bytes: int = Field(200 * 2**20, ge=0, description="Bytes of bodies per second and project; 0: no limit.")
     rate_burst: float = Field(5.0, gt=0, description="So many seconds' worth may come at once.")
+    fair_events: int = Field(
+        2_000,
+        ge=0,
+        description="Events per second, project and process that go straight to workers while others send, too; what "
+        "is beyond waits on the overflow topic. 0: no overflow.",
+    )
     max_lag: int = Field(
         0, ge=0, description="Events that workers may be behind; above it the front door answers 503. 0: no limit."
     )
+    http_certificate_path: str = Field(
+        "", description="PEM file of the front door's certificate: HTTPS and gRPC over TLS."
+    )
+    http_key_path: str = Field("", description="PEM file of its key; empty where the certificate's file holds it.")
 
     # Media
     blob_url: str = Field("", description="Folder or fsspec URL for media; empty for `blobs` under data_dir.")
@@ -92,6 +124,9 @@ class Settings(BaseSettings):
     flush_events: int = Field(20_000, ge=1, description="A flush starts early at this many events.")
     pending_events: int = Field(60_000, ge=1, description="Consuming pauses when this many events wait for the store.")
     pending_bytes: int = Field(128 * 2**20, ge=1, description="Or when so many bytes of events wait.")
+    fresh_first: float = Field(
+        0.0, ge=0, description="Events older than so many seconds go to the overflow: fresh ones first. 0: in order."
+    )
     poll_records: int = Field(4_000, ge=1, description="Most records handed over by one poll.")
     first: float = Field(0.4, ge=0, description="Seconds that a trace's first row waits for what comes along with it.")
     hold: float = Field(
@@ -126,10 +161,32 @@ class Settings(BaseSettings):
         0.1, ge=0, le=1, description="Share of traces that a new project's rule `has_output` looks at; 0 makes no rule."
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then files that SPANFOLD_X_FILE names (pipeline/secret_files.py)."""
+        return init_settings, env_settings, SecretFiles(settings_cls)
+
     @cached_property
     def events_topic(self) -> str:
         """Raw events, keyed by PROJECT/TRACE."""
         return f"{self.topic_prefix}.events"
+
+    @cached_property
+    def overflow_topic(self) -> str:
+        """Events that workers take when they have nothing else to do."""
+        return f"{self.topic_prefix}.events.overflow"
+
+    @cached_property
+    def overflow_group(self) -> str:
+        """Under which the position on the overflow topic is kept; a group without members."""
+        return f"{self.topic_prefix}-overflow"
 
     @cached_property
     def fold_group(self) -> str:

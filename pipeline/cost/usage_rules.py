@@ -194,7 +194,7 @@ RULES: tuple[Rule, ...] = (
     ),
     # OpenInference semantic conventions: prompt_details and completion_details are parts of prompt and completion.
     Rule(
-        "openinference", ("llm.token_count.",),
+        "openinference", ("llm.token_count.", "prompt_details.", "completion_details."),
         {
             "prompt_details.cache_read": "input_cached", "prompt_details.cache_write": "input_cache_write",
             "prompt_details.cache_input": "input_cached", "prompt_details.audio": "input_audio",
@@ -203,7 +203,9 @@ RULES: tuple[Rule, ...] = (
     ),
     # OTel GenAI semantic conventions (and OpenLLMetry, Logfire): input_tokens should include all kinds of input.
     Rule(
-        "otel-genai", ("gen_ai.usage.", "llm.usage."),
+        "otel-genai",
+        ("gen_ai.usage.", "llm.usage.", "cache_read.input_tokens", "cache_creation.input_tokens",
+         "reasoning.output_tokens"),
         {
             **_OPENAI, **_FLAT_CACHE,
             "cache_read.input_tokens": "input_cached", "cache_creation.input_tokens": "input_cache_write",

@@ -16,6 +16,7 @@ from pipeline.events.literals import check_literals
 from pipeline.events.model import Event, Fields, Kind, Micros
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.events.scores import subject_group, typed_value
+from pipeline.events.tool_calls import tool_calls
 
 _TRACE, _OBSERVATION, _SCORE = Kind.TRACE, Kind.OBSERVATION, Kind.SCORE  # an enum's members are slow to look up
 
@@ -88,6 +89,9 @@ def _event(body: dict[str, Any], raw: bytes) -> Event:
     if deleted:
         return _tombstone(Event(project_id, trace_id, what, entity_id, event_id, at, {"deleted": True}))
     fields = {key: value for key, value in body.items() if value is not None}
+    if fields.get("type") == "GENERATION" and "tool_calls" not in fields and "output" in fields:  # as of every client
+        found = tool_calls(fields["output"])
+        fields |= {"tool_calls": found} if found else {}
     return Event(project_id, trace_id, what, entity_id, event_id, at, cast(Fields, fields), created, derived)
 
 

@@ -7,6 +7,7 @@ from pipeline.ingest.front import FrontDoor
 from pipeline.ingest.kafka_link import Outcome
 from pipeline.ingest.lanes import Outgoing
 from pipeline.ingest.records import record, record_headers
+from pipeline.metrics import Metric
 
 __all__ = ["accept", "record", "record_headers"]
 
@@ -15,8 +16,12 @@ async def accept(front: FrontDoor, records: Sequence[Outgoing]) -> list[Outcome]
     """One outcome for each record. Raises ApiError (503) where Kafka acknowledged none of them."""
     if not records:
         return []
-    front.limiter.charge_events(records[0].key.partition(b"/")[0].decode(), len(records))
-    outcomes = await front.producer.send(records)
+    project_id = records[0].key.partition(b"/")[0].decode()
+    front.limiter.charge_events(project_id, len(records))
+    overflow = front.fairness.overflows(project_id, len(records))
+    if overflow:
+        front.metrics.add(Metric.INGEST_OVERFLOW, len(records))
+    outcomes = await front.producer.send(records, overflow=overflow)
     if all(outcome is Outcome.FAILED for outcome in outcomes):
         raise unavailable("Kafka did not take the events in time.")
     return outcomes

@@ -24,6 +24,7 @@ from pipeline.ingest.answers import (
 )
 from pipeline.ingest.aside import Aside
 from pipeline.ingest.directory import Directory
+from pipeline.ingest.fairness import Fairness
 from pipeline.ingest.front import FindScore, FrontDoor
 from pipeline.ingest.lag import LagWatch
 from pipeline.ingest.limits import Held
@@ -68,6 +69,7 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
             metrics,
             held=Held(settings.held_bytes, metrics),
             limiter=Limiter(settings),
+            fairness=Fairness(settings),
             lag=lag,
             aside=aside,
             media=MediaStore(open_blobs(settings.blobs)),

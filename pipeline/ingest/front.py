@@ -9,6 +9,7 @@ from pipeline.blobs import MediaStore
 from pipeline.config import Settings
 from pipeline.ingest.aside import Aside
 from pipeline.ingest.directory import Directory
+from pipeline.ingest.fairness import Fairness
 from pipeline.ingest.lag import LagWatch
 from pipeline.ingest.limits import Held
 from pipeline.ingest.metrics import FrontMetrics
@@ -29,6 +30,7 @@ class FrontDoor:
     metrics: FrontMetrics
     held: Held
     limiter: Limiter
+    fairness: Fairness
     lag: LagWatch
     aside: Aside
     media: MediaStore

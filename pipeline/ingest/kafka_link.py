@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from pipeline.config import Settings
+from pipeline.kafka_client import kafka_options
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class KafkaLink:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.topic = settings.events_topic
+        self.topic, self.overflow = settings.events_topic, settings.overflow_topic
         self._producer: AIOKafkaProducer | None = None
         self._connected = asyncio.Event()
         self._broken = asyncio.Event()
@@ -67,6 +68,11 @@ class KafkaLink:
         producer = await self.current()
         return len(await producer.partitions_for(self.topic))
 
+    async def overflow_partitions(self) -> int:
+        """The number of partitions of the overflow topic; 0 where nobody has made it yet."""
+        producer = await self.current()
+        return len(producer.client.cluster.partitions_for_topic(self.overflow) or ())
+
     async def reachable(self) -> bool:
         """True where a broker answers now."""
         if self._producer is None:
@@ -77,15 +83,15 @@ class KafkaLink:
         except (TimeoutError, KafkaError):
             return False
 
-    async def deliver(self, producer: Any, batch: Any, partition: int) -> Outcome:
+    async def deliver(self, producer: Any, batch: Any, topic: str, partition: int) -> Outcome:
         """Send one batch of records and wait for all replicas; waits as long as Kafka is away."""
         try:
-            await (await producer.send_batch(batch, self.topic, partition=partition))
+            await (await producer.send_batch(batch, topic, partition=partition))
         except (MessageSizeTooLargeError, RecordListTooLargeError):
             self._forget(producer)
             return Outcome.TOO_LARGE
         except Exception:
-            log.exception("Kafka refused a batch of %s partition %d", self.topic, partition)
+            log.exception("Kafka refused a batch of %s partition %d", topic, partition)
             self._forget(producer)
             return Outcome.FAILED
         return Outcome.STORED
@@ -99,7 +105,7 @@ class KafkaLink:
     async def _connect(self) -> AIOKafkaProducer:
         while True:
             producer = AIOKafkaProducer(
-                bootstrap_servers=self._settings.kafka_bootstrap,
+                **kafka_options(self._settings),
                 client_id="spanfold-ingest",
                 acks="all",
                 enable_idempotence=True,
@@ -110,6 +116,7 @@ class KafkaLink:
             )
             try:
                 await producer.start()
+                await producer.client.add_topic(self.overflow)
             except KafkaError as error:
                 log.warning("Kafka at %s is not there yet: %s", self._settings.kafka_bootstrap, error)
                 await _close(producer)

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline.config import Settings
 from pipeline.ingest.answers import unavailable
+from pipeline.kafka_client import kafka_options
 from pipeline.metrics import Metric, Metrics
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class LagWatch:
     async def _look_for_long(self) -> None:
         """With one consumer that is no member of the group: it only asks. Raises KafkaError or TimeoutError."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
+            **kafka_options(self._settings),
             group_id=self._settings.fold_group,
             client_id="spanfold-ingest-lag",
             enable_auto_commit=False,

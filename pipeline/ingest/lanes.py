@@ -18,7 +18,7 @@ Headers = list[tuple[str, bytes]]
 
 
 class Outgoing(NamedTuple):
-    """A record on its way to the events topic."""
+    """A record on its way to the events topic, or its overflow."""
 
     key: bytes
     value: bytes
@@ -44,8 +44,9 @@ class Portion:
 class Lane:
     """All that goes to one partition, in order."""
 
-    def __init__(self, link: KafkaLink, partition: int) -> None:
+    def __init__(self, link: KafkaLink, topic: str, partition: int) -> None:
         self._link = link
+        self._topic = topic
         self._partition = partition
         self._waiting: dict[Portion, None] = {}  # in order of arrival
         self._wake = asyncio.Event()
@@ -74,7 +75,7 @@ class Lane:
         shares = list(self._fill(batch))
         if not shares:  # all was withdrawn while there was no producer
             return
-        outcome = await self._link.deliver(producer, batch, self._partition)
+        outcome = await self._link.deliver(producer, batch, self._topic, self._partition)
         for portion, count in shares:
             portion.settle(count, outcome)
 

@@ -3,12 +3,13 @@
 Rule: the key is checked before the message is read (the method is served as a stream of one message, which is the same
 on the wire), and so many messages are read at once as the budget for held bytes allows; more wait.
 Failure: google.rpc.Code by `otlp_answers`; UNAVAILABLE and RESOURCE_EXHAUSTED carry RetryInfo, so exporters send again.
-Configured by SPANFOLD_GRPC_PORT, SPANFOLD_HTTP_HOST and SPANFOLD_MAX_EXPORT_BYTES.
+Configured by SPANFOLD_GRPC_PORT, SPANFOLD_HTTP_HOST, SPANFOLD_MAX_EXPORT_BYTES and SPANFOLD_HTTP_CERTIFICATE_PATH.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
@@ -54,7 +55,7 @@ class GrpcDoor:
         self._server.add_generic_rpc_handlers(_handlers(self._export))
         address = _address(self._settings)
         try:
-            self.port = self._server.add_insecure_port(address)
+            self.port = _add_port(self._server, address, self._settings)
         except RuntimeError as error:
             raise SettingError(f"Cannot listen on {address}.", remedy="Set SPANFOLD_GRPC_PORT.") from error
         await self._server.start()
@@ -82,6 +83,15 @@ class GrpcDoor:
             return await take_export(front, principal.project.id, headers.OTLP_PROTOBUF, body, ROUTE)
         finally:
             front.held.give_back(len(body))
+
+
+def _add_port(server: Any, address: str, settings: Settings) -> int:
+    """With TLS where the front door has a certificate, the same for both protocols."""
+    if not settings.http_certificate_path:
+        return int(server.add_insecure_port(address))
+    chain = Path(settings.http_certificate_path).read_bytes()
+    key = Path(settings.http_key_path or settings.http_certificate_path).read_bytes()
+    return int(server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)])))
 
 
 def _address(settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""Records to the events topic: which partition each belongs to, and what became of it within the deadline.
+"""Records to the events topic or its overflow: to which partition each, and what became of it within the deadline.
 
 Rule: an outcome is STORED only after all in-sync replicas have acknowledged. Failure is an outcome, not an exception:
 what is not acknowledged by the deadline is FAILED, even if Kafka takes it later (events are deduplicated, so sending
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.config import Settings
+from pipeline.events.partition import partition_of
 from pipeline.ingest.kafka_link import KafkaLink, Outcome
 from pipeline.ingest.lanes import Lane, Outgoing, Portion
-from pipeline.ingest.partition import partition_of
 
 
 class _Place(NamedTuple):
@@ -22,13 +22,16 @@ class _Place(NamedTuple):
     number: int  # within the portion
 
 
+_Way = tuple[str, int]  # topic, partition
+
+
 class EventProducer:
     """`start`, `send` from any number of requests, `stop`. Lives in one event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._timeout = settings.produce_timeout
         self._link = KafkaLink(settings)
-        self._lanes: dict[int, Lane] = {}
+        self._lanes: dict[_Way, Lane] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -49,39 +52,46 @@ class EventProducer:
         """How many the events topic has, waited for where Kafka is away."""
         return await self._link.partitions()
 
-    async def send(self, records: Sequence[Outgoing]) -> list[Outcome]:
+    async def send(self, records: Sequence[Outgoing], *, overflow: bool = False) -> list[Outcome]:
         """One outcome for each record, in order, after at most SPANFOLD_PRODUCE_TIMEOUT seconds."""
-        shares: dict[int, Portion] = {}
+        shares: dict[_Way, Portion] = {}
         places: list[_Place] = []
         try:
             async with asyncio.timeout(self._timeout):
-                places = _distribute(records, await self._link.partitions(), shares)
-                for partition, portion in shares.items():
-                    self._lane(partition).put(portion)
+                topic, partitions = await self._where(overflow)
+                places = _distribute(records, topic, partitions, shares)
+                for way, portion in shares.items():
+                    self._lane(way).put(portion)
                 for portion in shares.values():
                     await portion.done
         except TimeoutError:
             pass  # what has no outcome now is FAILED below
         finally:
-            for partition, portion in shares.items():
-                self._lane(partition).withdraw(portion)
+            for way, portion in shares.items():
+                self._lane(way).withdraw(portion)
         return [_outcome(place) for place in places] or [Outcome.FAILED] * len(records)
 
-    def _lane(self, partition: int) -> Lane:
-        lane = self._lanes.get(partition)
+    async def _where(self, overflow: bool) -> _Way:
+        """The topic, and how many partitions it has; the events topic where there is no other yet."""
+        if overflow and (partitions := await self._link.overflow_partitions()):
+            return self._link.overflow, partitions
+        return self._link.topic, await self._link.partitions()
+
+    def _lane(self, way: _Way) -> Lane:
+        lane = self._lanes.get(way)
         if lane is None:
-            lane = self._lanes[partition] = Lane(self._link, partition)
-            self._tasks.append(asyncio.create_task(lane.run(), name=f"lane {partition}"))
+            lane = self._lanes[way] = Lane(self._link, *way)
+            self._tasks.append(asyncio.create_task(lane.run(), name=f"lane {way[1]} of {way[0]}"))
         return lane
 
 
-def _distribute(records: Sequence[Outgoing], partitions: int, shares: dict[int, Portion]) -> list[_Place]:
+def _distribute(records: Sequence[Outgoing], topic: str, partitions: int, shares: dict[_Way, Portion]) -> list[_Place]:
     places = []
     for record in records:
-        partition = partition_of(record.key, partitions)
-        portion = shares.get(partition)
+        way = (topic, partition_of(record.key, partitions))
+        portion = shares.get(way)
         if portion is None:
-            portion = shares[partition] = Portion()
+            portion = shares[way] = Portion()
         places.append(_Place(portion, len(portion.records)))
         portion.records.append(record)
     return places

@@ -18,7 +18,7 @@ from pipeline.config import Settings
 from pipeline.ingest.answers import ApiError
 from pipeline.registry import Project, RateLimits
 
-_REMEMBERED = 10_000  # projects
+REMEMBERED = 10_000  # projects
 NAMES = ("requests", "events", "bytes")
 
 
@@ -88,7 +88,7 @@ class Limiter:
             requests, events, size = (Bucket(rate, self._burst, now) for rate in rates)
             found = self._buckets[project.id] = (limits, (requests, events, size))
         self._buckets.move_to_end(project.id)
-        if len(self._buckets) > _REMEMBERED:
+        if len(self._buckets) > REMEMBERED:
             self._buckets.popitem(last=False)
         return found[1]
 

@@ -4,10 +4,12 @@ A stop goes in this order: 1 no new connections, 2 running requests are answered
 Scale by running more of these processes behind a load balancer; they share nothing but the registry and Kafka.
 """
 
+import asyncio
 import gc
 import logging
 import signal
 import socket
+import ssl
 import sys
 from types import FrameType
 
@@ -18,6 +20,7 @@ from pipeline.errors import SettingError
 from pipeline.ingest.app import create_app
 from pipeline.ingest.connection import bounded
 from pipeline.ingest.front import FindScore
+from pipeline.kafka_client import check_access
 from pipeline.registry import InitialProject, Registry, open_registry
 
 log = logging.getLogger(__name__)
@@ -28,14 +31,18 @@ _GRACE_SECONDS = 5
 def serve(settings: Settings, find_score: FindScore | None = None) -> None:
     """Serve until SIGTERM or SIGINT; `find_score` tells what a score belongs to, see `create_app`.
 
-    Raises SettingError for a taken port, RegistryError for an unusable registry.
+    Raises SettingError for a taken port, for a certificate that cannot be used and where Kafka does not let us in,
+    RegistryError for an unusable registry.
     """
     registry = open_registry(settings.registry)
     try:
+        asyncio.run(check_access(settings))
         prepare_project(registry, settings)
         listener = listen(settings)
         check_grpc_port(settings)
-        log.info("listening on http://%s:%d", *listener.getsockname()[:2])
+        check_certificate(settings)
+        scheme = "https" if settings.http_certificate_path else "http"
+        log.info("listening on %s://%s:%d", scheme, *listener.getsockname()[:2])
         _end_well_after_signals()
         _collect_garbage_rarely()
         uvicorn.Server(server_config(settings, registry, find_score)).run(sockets=[listener])
@@ -75,6 +82,22 @@ def check_grpc_port(settings: Settings) -> None:
         _bound(settings.http_host, settings.grpc_port, "SPANFOLD_GRPC_PORT").close()
 
 
+def check_certificate(settings: Settings) -> None:
+    """Raises SettingError where the front door's certificate and key cannot be used: said before anything starts."""
+    if settings.http_certificate_path:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+                settings.http_certificate_path,
+                settings.http_key_path or None,
+                "",  # a key with a password is refused, not asked about on a terminal
+            )
+        except (OSError, ssl.SSLError) as error:
+            raise SettingError(
+                f"The front door's certificate cannot be used: {error}.",
+                remedy="Check SPANFOLD_HTTP_CERTIFICATE_PATH and SPANFOLD_HTTP_KEY_PATH (PEM, no password).",
+            ) from error
+
+
 def _bound(host: str, port: int, variable: str) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -103,6 +126,8 @@ def server_config(settings: Settings, registry: Registry, find_score: FindScore 
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        ssl_certfile=settings.http_certificate_path or None,
+        ssl_keyfile=settings.http_key_path or None,
     )
 
 

@@ -70,13 +70,20 @@ class LocalKafka:
         """Fetch what is missing, write the configuration, format the storage if it is new. Safe to repeat."""
         self._topics.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
+        self._configure()
+        if self.cluster_id is None:
+            self._format(_new_cluster_id())
+
+    def _configure(self) -> None:
         template = string.Template(infra_file("kafka/broker.properties").read_text(encoding="utf-8"))
         self._configuration.write_text(
             template.substitute(port=self.port, controller_port=self.controller_port, log_dir=self._topics),
             encoding="utf-8",
         )
-        if self.cluster_id is None:
-            self._format(_new_cluster_id())
+
+    def _format_arguments(self) -> list[str]:
+        """More for the tool that formats the storage, such as users; the embedded broker has none."""
+        return []
 
     def command(self) -> list[str]:
         """The command that runs the broker in the foreground; it stops cleanly on SIGTERM. Call `prepare` first."""
@@ -163,6 +170,7 @@ class LocalKafka:
 
     def _format(self, cluster_id: str) -> None:
         tool = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config", str(self._configuration)]
+        tool += self._format_arguments()
         try:
             subprocess.run([*self._java, *tool], capture_output=True, text=True, timeout=_FORMAT_WITHIN, check=True)
         except subprocess.SubprocessError as error:

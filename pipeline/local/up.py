@@ -18,6 +18,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from pipeline.config import Settings
+from pipeline.errors import SettingError
 from pipeline.local.background import in_background
 from pipeline.local.kafka import LocalKafka
 from pipeline.local.lock import stack_lock
@@ -61,6 +62,11 @@ def run_up(
     Raises SpanfoldError where the stack cannot start or does not keep running.
     """
     own = load_settings() if options.data is None else load_settings(data_dir=options.data)
+    if own.http_certificate_path:
+        raise SettingError(
+            "SPANFOLD_HTTP_CERTIFICATE_PATH is set, but `spanfold up` speaks plain HTTP.",
+            remedy="Unset it and let a reverse proxy speak TLS, or run `spanfold ingest`.",
+        )
     data = own.data_dir.expanduser().resolve()
     data.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold prompts and keys
     with stack_lock(data):
@@ -85,6 +91,7 @@ def stack_fields(own: Settings, data: Path, ports: Ports) -> dict[str, str]:
         "grpc_port": str(ports.grpc),
         "clickhouse_url": f"http://{LOOPBACK}:{ports.clickhouse}",
         "kafka_bootstrap": f"{LOOPBACK}:{ports.kafka}",
+        "kafka_security_protocol": "PLAINTEXT",  # the embedded broker listens on this machine alone
     }
 
 

@@ -51,6 +51,10 @@ class Metric(StrEnum):
         "spanfold_ingest_media_uploads_total",
         counter("uploads", _INGEST, "Uploads of media, as clients report them.", outcome=("ok", "failed")),
     )
+    INGEST_OVERFLOW = (
+        "spanfold_ingest_overflow_events_total",
+        counter("events", _INGEST, "Events of projects above their share, sent to the overflow topic."),
+    )
     INGEST_LAG = (
         "spanfold_ingest_lag_events",
         gauge("events", _INGEST, "How far workers are behind; stays 0 where SPANFOLD_MAX_LAG sets no limit."),

@@ -10,16 +10,26 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from pipeline.config import Settings
+from pipeline.errors import SettingError
 from pipeline.local.stack import variable_of
 from pipeline.ops.logs import LEVELS
+from pipeline.secret_files import MASK, SUFFIX, is_secret, variables_of
 
-MASK = "********"
 ELSEWHERE = frozenset({"SPANFOLD_CACHE", "SPANFOLD_MAVEN_REPOSITORY", "SPANFOLD_READY_FILE"})  # read by their rooms
+
+
+def _has_credentials(settings: Settings) -> bool:
+    if settings.kafka_sasl_mechanism == "OAUTHBEARER":
+        return bool(settings.kafka_token_path)
+    return bool(settings.kafka_username and settings.kafka_password.get_secret_value())
+
+
 CONTRADICTIONS: tuple[tuple[Callable[[Settings], bool], str], ...] = (
     (
         lambda s: s.pending_events < s.flush_events,
@@ -40,6 +50,33 @@ CONTRADICTIONS: tuple[tuple[Callable[[Settings], bool], str], ...] = (
     (
         lambda s: any(not re.fullmatch(r"\S+:\d+", host.strip()) for host in s.kafka_bootstrap.split(",")),
         "SPANFOLD_KAFKA_BOOTSTRAP is not host:port, comma separated.",
+    ),
+    (
+        lambda s: "@" in urlsplit(s.clickhouse_url).netloc,
+        "SPANFOLD_CLICKHOUSE_URL holds a user: set SPANFOLD_CLICKHOUSE_USER and SPANFOLD_CLICKHOUSE_PASSWORD instead.",
+    ),
+    (
+        lambda s: bool(s.clickhouse_ca_path) and s.clickhouse_url.startswith("http:"),
+        "SPANFOLD_CLICKHOUSE_CA_PATH is set, but SPANFOLD_CLICKHOUSE_URL is not https: nothing would be encrypted.",
+    ),
+    (
+        lambda s: (
+            bool(s.kafka_ca_path or s.kafka_certificate_path) and "SSL" not in s.kafka_security_protocol.split("_")
+        ),
+        "A certificate for Kafka is set, but SPANFOLD_KAFKA_SECURITY_PROTOCOL is without TLS.",
+    ),
+    (
+        lambda s: bool(s.kafka_username or s.kafka_token_path) and not s.kafka_security_protocol.startswith("SASL_"),
+        "A user or token for Kafka is set, but SPANFOLD_KAFKA_SECURITY_PROTOCOL is without SASL.",
+    ),
+    (
+        lambda s: s.kafka_security_protocol.startswith("SASL_") and not _has_credentials(s),
+        "SPANFOLD_KAFKA_SECURITY_PROTOCOL asks for SASL: set SPANFOLD_KAFKA_USERNAME and SPANFOLD_KAFKA_PASSWORD, or "
+        "SPANFOLD_KAFKA_TOKEN_PATH for OAUTHBEARER.",
+    ),
+    (
+        lambda s: bool(s.http_key_path) and not s.http_certificate_path,
+        "SPANFOLD_HTTP_KEY_PATH is set without SPANFOLD_HTTP_CERTIFICATE_PATH.",
     ),
     (
         lambda s: s.log_level.lower() not in LEVELS,
@@ -81,6 +118,8 @@ def problems() -> list[str]:
     """What is wrong with the settings of this process: wrong values, else contradictions."""
     try:
         settings = Settings()
+    except SettingError as error:  # a file of a secret
+        return [str(error)]
     except ValidationError as error:
         return [f"{variable_of(str(one['loc'][0]))}: {one['msg']} (got {_got(one)})" for one in error.errors()]
     return [message for contradicts, message in CONTRADICTIONS if contradicts(settings)]
@@ -101,16 +140,18 @@ def _shown(name: str, field: FieldInfo, environment: Mapping[str, str]) -> Shown
     variables = _variables(name, field)
     origin = next((variable for variable in variables if variable in environment), None)
     default = field.get_default(call_default_factory=True, validated_data={})
+    if origin and origin not in variables_of(name, field):
+        return Shown(variables[0], MASK, origin)  # a file, whose content is a secret
     secret = isinstance(default, SecretStr)
     given = environment[origin] if origin else default.get_secret_value() if secret else str(default)
-    value = MASK if secret and given else re.sub(r"(://[^:/@]*):[^@/]*@", rf"\1:{MASK}@", given)
+    value = MASK if secret and given else re.sub(r"(://[^:/@]*):.*@", rf"\1:{MASK}@", given)
     return Shown(variables[0], value, origin or "default")
 
 
 def _variables(name: str, field: FieldInfo) -> list[str]:
-    """The variables that set a field, the first of them Spanfold's own."""
-    alias = field.validation_alias
-    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [variable_of(name)]
+    """The variables that set a field, the first of them Spanfold's own, then those that name a file."""
+    variables = variables_of(name, field)
+    return variables + [variable + SUFFIX for variable in variables] if is_secret(name, field) else variables
 
 
 def _got(error: object) -> str:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.config import Settings
+from pipeline.kafka_client import kafka_options
 from pipeline.ops.kafka_admin import looking
 
 Offsets = Mapping[TopicPartition, int]
@@ -91,7 +92,7 @@ async def _partitions(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> list
 
 async def _bounds(settings: Settings, partitions: list[TopicPartition]) -> tuple[Offsets, Offsets]:
     """The first and the end offset of each partition."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap)
+    consumer = AIOKafkaConsumer(**kafka_options(settings))
     await consumer.start()
     try:
         return await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)

@@ -1,19 +1,35 @@
 """Logs of a role: one line per event on stderr, from structlog and from `logging` alike.
 
 Rule: `time level logger event key=value …`, in UTC, so that the logs of several roles can be merged by sorting.
-Configured by `log_level`. Libraries that are chatty at `info` speak from `warning` on.
+Libraries speak from `warning` on, whatever the level: at `debug` some of them tell headers, statements and parameters.
+The secrets of the settings are masked in every line, tracebacks too, should anything ever say one.
+Configured by `log_level`.
 """
 
 import logging
 import sys
+from collections.abc import Sequence
 
 import structlog
 
 from pipeline.config import Settings
 from pipeline.errors import SettingError
+from pipeline.secret_files import masked, secrets_of
 
 LEVELS = ("debug", "info", "warning", "error")
-_CHATTY = ("aiokafka", "faust", "mode", "httpx", "alembic", "uvicorn.error")
+OURS = "pipeline"
+
+
+class MaskingFormatter(logging.Formatter):
+    """Another formatter's lines with every secret replaced."""
+
+    def __init__(self, secrets: Sequence[str], inner: logging.Formatter) -> None:
+        super().__init__()
+        self._secrets, self._inner = secrets, inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, or more with a traceback."""
+        return masked(self._inner.format(record), self._secrets)
 
 
 def configure_logs(settings: Settings) -> None:
@@ -42,11 +58,13 @@ def configure_logs(settings: Settings) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, line],
+        MaskingFormatter(
+            secrets_of(settings),
+            structlog.stdlib.ProcessorFormatter(
+                foreign_pre_chain=shared,
+                processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, line],
+            ),
         )
     )
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+    logging.getLogger(OURS).setLevel(level)

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from pipeline.config import Settings
 from pipeline.errors import SpanfoldError
+from pipeline.kafka_client import check_access, kafka_options
 
 LARGEST_RECORD = 16 * 2**20  # bytes, compressed batch included
 REACH_WITHIN = 30.0  # seconds
@@ -63,6 +64,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     """All topics. Evaluations have as many partitions as events; dead letters are few and must keep their order."""
     return [
         TopicSpec(settings.events_topic, settings.topic_partitions, 7 * _DAY),
+        TopicSpec(settings.overflow_topic, settings.topic_partitions, 7 * _DAY),
         TopicSpec(settings.evaluations_topic, settings.topic_partitions, 7 * _DAY),
         TopicSpec(settings.dead_letters_topic, 1, 30 * _DAY),
     ]
@@ -75,6 +77,7 @@ async def ensure_topics(settings: Settings, deadline: float = REACH_WITHIN) -> l
     """
     specs = topic_specs(settings)
     try:
+        await check_access(settings)
         async with asyncio.timeout(deadline), _admin(settings) as admin:
             created = await _create(admin, specs, settings.topic_replication)
             partitions = await _led_partitions(admin, [spec.name for spec in specs])
@@ -99,7 +102,7 @@ async def ensure_topics(settings: Settings, deadline: float = REACH_WITHIN) -> l
 async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """An admin client; tries until the broker answers, the caller's timeout ends it."""
     while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+        admin = AIOKafkaAdminClient(**kafka_options(settings))
         try:
             await admin.start()
             break

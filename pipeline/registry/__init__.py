@@ -8,9 +8,11 @@ from pipeline.registry.entities import (
     Key,
     NewKey,
     Organization,
+    Pin,
     Project,
     PublishedPrices,
     RateLimits,
+    RetentionDays,
     Rule,
 )
 from pipeline.registry.errors import RegistryError
@@ -21,11 +23,13 @@ __all__ = [
     "Key",
     "NewKey",
     "Organization",
+    "Pin",
     "Project",
     "PublishedPrices",
     "RateLimits",
     "Registry",
     "RegistryError",
+    "RetentionDays",
     "Rule",
     "open_registry",
 ]

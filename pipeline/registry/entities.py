@@ -22,6 +22,24 @@ class RateLimits(NamedTuple):
     bytes: int | None = None
 
 
+class RetentionDays(NamedTuple):
+    """Days that a project keeps what it has; None where what holds for all says it, 0 for ever."""
+
+    archive: int | None = None
+    rows: int | None = None
+    dead_letters: int | None = None
+    cost_history: int | None = None
+
+
+class Pin(NamedTuple):
+    """A trace that is kept for ever."""
+
+    project_id: str
+    trace_id: str
+    note: str
+    pinned_at: datetime
+
+
 NO_LIMITS_OF_ITS_OWN = RateLimits()
 
 

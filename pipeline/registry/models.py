@@ -141,3 +141,29 @@ class PriceBookRow(Base):
     base: Mapped[str]
     note: Mapped[str] = mapped_column(default="")
     published_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class RetentionRow(Base):
+    """How long a project keeps what it has, in days; null: as for all, which is the row of the project ''."""
+
+    __tablename__ = "retention"
+    __table_args__ = (
+        CheckConstraint("archive >= 0 AND rows >= 0 AND dead_letters >= 0 AND cost_history >= 0", name="not_negative"),
+    )
+
+    project_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    archive: Mapped[int | None]
+    rows: Mapped[int | None]
+    dead_letters: Mapped[int | None]
+    cost_history: Mapped[int | None]
+
+
+class PinRow(Base):
+    """A trace that is kept for ever."""
+
+    __tablename__ = "pins"
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), primary_key=True)
+    trace_id: Mapped[str] = mapped_column(primary_key=True)
+    note: Mapped[str] = mapped_column(default="")
+    pinned_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

@@ -8,19 +8,22 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from pipeline.registry import database, initial, keys, prices, projects, rules
+from pipeline.registry import database, initial, keys, prices, projects, retention, rules
 from pipeline.registry.entities import (
     InitialProject,
     Key,
     NewKey,
     Organization,
+    Pin,
     Project,
     PublishedPrices,
     RateLimits,
+    RetentionDays,
     Rule,
 )
 from pipeline.registry.errors import RegistryError
 from pipeline.registry.migrations import upgrade_engine
+from pipeline.secret_files import masked, passwords_in
 
 
 class Registry:
@@ -144,6 +147,31 @@ class Registry:
         with self._writing() as session:
             return prices.publish_prices(session, document, base, note)
 
+    def retention(self) -> dict[str, RetentionDays]:
+        """What each project says for itself, and under '' what holds for the others."""
+        with self._reading() as session:
+            return retention.list_retention(session)
+
+    def set_retention(self, project_id: str, days: RetentionDays) -> None:
+        """Replace how long a project ('': all that say nothing) keeps what it has; workers go by it within seconds."""
+        with self._writing() as session:
+            retention.set_retention(session, project_id, days)
+
+    def pins(self, project_id: str | None = None) -> list[Pin]:
+        """The traces of one project or of all that are kept for ever."""
+        with self._reading() as session:
+            return retention.list_pins(session, project_id)
+
+    def pin(self, project_id: str, trace_id: str, *, note: str = "") -> bool:
+        """Keep a trace for ever; False where it is pinned already."""
+        with self._writing() as session:
+            return retention.pin(session, project_id, trace_id, note)
+
+    def unpin(self, project_id: str, trace_id: str) -> bool:
+        """Let a trace go by its project's retention again; False where it was not pinned."""
+        with self._writing() as session:
+            return retention.unpin(session, project_id, trace_id)
+
 
 def open_registry(url: str) -> Registry:
     """The registry at a SQLAlchemy URL, its schema brought up to date; processes may do this at the same time.
@@ -155,6 +183,7 @@ def open_registry(url: str) -> Registry:
         upgrade_engine(engine)
     except (SQLAlchemyError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise RegistryError(
-            f"The registry cannot be opened: {type(error).__name__}: {error}", remedy="Check SPANFOLD_REGISTRY_URL."
+            f"The registry cannot be opened: {type(error).__name__}: {masked(str(error), passwords_in(url))}",
+            remedy="Check SPANFOLD_REGISTRY_URL.",
         ) from error
     return Registry(engine)

@@ -2,10 +2,12 @@
 
 Rule: wait for a store that is starting, until a deadline; fail at once where waiting cannot help (wrong password).
 Clients share no session, so one client serves many threads. Failure: StoreError that names the URL and what to do.
-Configured by `clickhouse_url`, `clickhouse_user`, `clickhouse_password`, `clickhouse_database`.
+An https URL is encrypted and its certificate always verified, by `clickhouse_ca_path` or the system's authorities.
+Configured by `clickhouse_url`, `clickhouse_user`, `clickhouse_password`, `clickhouse_database`, `clickhouse_ca_path`.
 """
 
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import clickhouse_connect
@@ -19,6 +21,7 @@ from pipeline.store.errors import StoreError, error_code
 _POLL = 0.2
 _REFUSALS = {192, 193, 194, 516}  # unknown user, wrong, required, failed: see errors.CODES
 _NO_DATABASE = 81
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 
 
 def connect(
@@ -43,6 +46,11 @@ def connect(
                     f"ClickHouse at {settings.clickhouse_url} refuses user {settings.clickhouse_user!r}.",
                     remedy="Check SPANFOLD_CLICKHOUSE_USER and SPANFOLD_CLICKHOUSE_PASSWORD.",
                 ) from error
+            if _UNTRUSTED in str(error):
+                raise StoreError(
+                    f"The certificate of ClickHouse at {settings.clickhouse_url} is not trusted: {_reason(error)}.",
+                    remedy="Set SPANFOLD_CLICKHOUSE_CA_PATH to who signed it, and name the server as it does.",
+                ) from error
             if time.monotonic() >= give_up:
                 raise StoreError(
                     f"ClickHouse at {settings.clickhouse_url} did not answer within {deadline:g} s: {error}",
@@ -53,10 +61,20 @@ def connect(
 
 def _client(settings: Settings, database: str, timeout: float) -> Client:
     url = urlsplit(settings.clickhouse_url)
+    if "@" in url.netloc:
+        raise SettingError(
+            "SPANFOLD_CLICKHOUSE_URL holds a user.",
+            remedy="Set SPANFOLD_CLICKHOUSE_USER and SPANFOLD_CLICKHOUSE_PASSWORD instead.",
+        )
     if url.scheme not in ("http", "https") or not url.hostname:
         raise SettingError(
             f"SPANFOLD_CLICKHOUSE_URL is {settings.clickhouse_url!r}, which is no http or https URL.",
             remedy="Give the HTTP interface, such as http://localhost:8123.",
+        )
+    if settings.clickhouse_ca_path and not Path(settings.clickhouse_ca_path).is_file():
+        raise SettingError(
+            f"SPANFOLD_CLICKHOUSE_CA_PATH is {settings.clickhouse_ca_path!r}, which is no file.",
+            remedy="Check the path.",
         )
     return clickhouse_connect.get_client(
         interface=url.scheme,
@@ -71,4 +89,11 @@ def _client(settings: Settings, database: str, timeout: float) -> Client:
         send_receive_timeout=int(timeout),
         autogenerate_session_id=False,
         client_name="spanfold",
+        verify=True,
+        ca_cert=settings.clickhouse_ca_path or None,
     )
+
+
+def _reason(error: Exception) -> str:
+    """What OpenSSL says about the certificate, out of what the driver wraps around it."""
+    return str(error).partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or _UNTRUSTED

@@ -108,7 +108,8 @@ class Inserter:
                 await self._pause(target, StoreError(undecided[0].message), rounds)
                 rounds += 1
         for bad in refused:
-            log.error("row_refused", table=table, code=bad.code, error=bad.message)
+            # What ClickHouse says may quote the value: that is in the dead letter and not for a log. Ours does not.
+            log.error("row_refused", table=table, code=bad.code, error=bad.message if bad.code is None else "")
         return refused
 
     async def _sweep(self, table: Table, rows: Sequence[NamedTuple], token: str) -> _Sweep:

@@ -168,15 +168,19 @@ def _instant(time: Micros) -> DT64Param:
     return DT64Param(_EPOCH + timedelta(microseconds=time))
 
 
-def open_traces(client: Client, topic: str, partition: int, limit: int, after: TraceKey = ("", "")) -> list[OpenTrace]:
-    """Up to `limit` traces of a partition that have not settled, in order; for the next page give the last as `after`.
+def open_traces(
+    client: Client, partition: int, partitions: int, limit: int, after: TraceKey = ("", "")
+) -> list[OpenTrace]:
+    """Up to `limit` traces at home in a partition that have not settled, in order; the last is the next page's `after`.
+
+    At home: where Kafka's default partitioner puts their key in a topic of so many `partitions`.
 
     A trace whose events are archived but whose rows never came (a crash in between) is not among them: its records
     were not committed, so they are delivered again.
     """
     parameters = {
-        "topic": topic,
         "partition": partition,
+        "partitions": partitions,
         "limit": limit,
         "after_project": after[0],
         "after_trace": after[1],

@@ -38,7 +38,7 @@ class EncodeError(SpanfoldError):
 
     def __init__(self, table: str, column: str, cause: Exception) -> None:
         super().__init__(
-            f"A value for {table}.{column} cannot be written: {cause!r}.",
+            f"A value for {table}.{column} cannot be written: {type(cause).__name__}: {cause}.",
             remedy="The row is refused alone; its event goes to the dead letters.",
         )
         self.column = column

@@ -9,6 +9,8 @@ missing number is None, never 0.
 from decimal import Decimal
 from typing import Annotated, NamedTuple
 
+from pipeline.store.retention import FOREVER
+
 Text = Annotated[str, "String"]
 Word = Annotated[str, "LowCardinality(String)"]  # few distinct values: stored once per part, then by number
 Words = Annotated[list[str], "Array(LowCardinality(String))"]
@@ -24,6 +26,7 @@ SmallCount = Annotated[int, "UInt32"]
 MaybeSmallCount = Annotated[int | None, "Nullable(UInt32)"]
 CountMap = Annotated[dict[str, int], "Map(LowCardinality(String), UInt64)"]
 Time = Annotated[int, "DateTime64(6, 'UTC')"]
+Expiry = Annotated[int, "DateTime('UTC')"]  # seconds since the epoch: see store/retention.py
 MaybeTime = Annotated[int | None, "Nullable(DateTime64(6, 'UTC'))"]
 MaybeNumber = Annotated[float | None, "Nullable(Float64)"]
 MaybeMoney = Annotated[Decimal | None, "Nullable(Decimal(18, 12))"]  # one call: below 1,000,000 USD
@@ -67,6 +70,7 @@ class TraceRow(NamedTuple):
     updated_at: Time
     row_version: Count
     is_deleted: Deleted = 0
+    expires_at: Expiry = FOREVER
 
 
 class ObservationRow(NamedTuple):
@@ -120,6 +124,7 @@ class ObservationRow(NamedTuple):
     updated_at: Time
     row_version: Count
     is_deleted: Deleted = 0
+    expires_at: Expiry = FOREVER
 
 
 class ScoreRow(NamedTuple):
@@ -145,6 +150,7 @@ class ScoreRow(NamedTuple):
     updated_at: Time
     row_version: Count
     is_deleted: Deleted = 0
+    expires_at: Expiry = FOREVER
     score_group: Text = ""  # session:ID or run:ID, part of the key; '' where there is a trace
 
 
@@ -168,6 +174,7 @@ class RawEventRow(NamedTuple):
     position: SmallCount  # index of the event inside its record
     timestamp: Time  # LogAppendTime of the record
     first_seen: Time  # the trace's
+    expires_at: Expiry = FOREVER
 
 
 class OffsetRangeRow(NamedTuple):

@@ -5,23 +5,23 @@ bug; it ends the process at once and without a commit, and the next process take
 """
 
 import asyncio
-import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import faust
-import structlog
+import faust.auth
 from yarl import URL
 
 from pipeline.config import Settings
+from pipeline.kafka_client import security_options
 from pipeline.stream.chunk import Chunk
+from pipeline.stream.exits import die
 from pipeline.stream.intake import to_record
+from pipeline.stream.membership import Membership
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.transport import ChunkConsumer, ChunkTransport, RebalanceListener
 
-log = structlog.get_logger(__name__)
-
-EXIT_BUG = 70  # EX_SOFTWARE
+REVOKE_SESSIONS = 0.8  # of a session timeout: how long a revocation may take
 
 
 class ChunkOwner(RebalanceListener, Protocol):
@@ -37,6 +37,7 @@ def create_app(settings: Settings, group: str, topics: Sequence[str], owner: Chu
     app = faust.App(
         f"{settings.topic_prefix}-{group}",
         broker=str(url),
+        broker_credentials=faust_credentials(settings),
         value_serializer="raw",
         key_serializer="raw",
         topic_disable_leader=True,
@@ -47,6 +48,7 @@ def create_app(settings: Settings, group: str, topics: Sequence[str], owner: Chu
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.instance_id or None,
         consumer_max_fetch_size=8 * 2**20,
+        consumer_metadata_max_age_ms=int(settings.metadata_age * 1000),  # how soon a topic's growth is noticed
         broker_max_poll_records=settings.poll_records,
         broker_session_timeout=settings.session_timeout,
         broker_heartbeat_interval=min(3.0, settings.session_timeout / 3),
@@ -56,7 +58,8 @@ def create_app(settings: Settings, group: str, topics: Sequence[str], owner: Chu
         stream_processing_timeout=86_400.0,
         broker_commit_livelock_soft_timeout=86_400.0,
     )
-    app.transport = ChunkTransport([url], app, owner)
+    membership = Membership(settings.instance_id, settings.session_timeout)
+    app.transport = ChunkTransport([url], app, owner, membership, settings.session_timeout * REVOKE_SESSIONS)
 
     async def chunks(stream: Any) -> None:
         async for event in stream.noack().events():
@@ -78,12 +81,22 @@ def create_app(settings: Settings, group: str, topics: Sequence[str], owner: Chu
     return app
 
 
+def faust_credentials(settings: Settings) -> Any:
+    """What kafka_client.py says, as Faust wants it; None for plain text."""
+    options = security_options(settings)
+    context = options.get("ssl_context")
+    if "sasl_oauth_token_provider" in options:
+        return faust.auth.OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
+    if "sasl_mechanism" in options:
+        return faust.auth.SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return faust.auth.SSLCredentials(context) if context is not None else None
+
+
 def consumer_of(app: Any) -> ChunkConsumer:
     """The app's consumer, once it has started."""
     return app.consumer  # type: ignore[no-any-return]
-
-
-def die(event: str, **context: object) -> None:
-    """A bug: say what happened, then end the process without flushing or committing anything."""
-    log.critical(event, exc_info=True, **context)
-    os._exit(EXIT_BUG)

@@ -9,7 +9,7 @@ then the stored rows stand for the events that are gone (stream/expired.py).
 How it fails: while ClickHouse does not answer, reading waits and tries again for ever, and so do those who need it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -50,21 +50,29 @@ class Archive:
     """Opens partitions and reads traces back into them. Both raise persist.Cancelled once the partition is revoked."""
 
     def __init__(
-        self, client: Client, prices: Callable[[], Pricer], partitions: Callable[[str], int], trace_bytes: int
+        self,
+        client: Client,
+        prices: Callable[[], Pricer],
+        partitions: Callable[[str], Awaitable[int]],
+        trace_bytes: int,
     ) -> None:
-        """`partitions` tells how many a topic has, 0 where it does not know; see fold/shed.py for `trace_bytes`."""
+        """`partitions` tells how many a topic has now; see fold/shed.py for `trace_bytes`."""
         self._client, self._prices, self._partitions, self._trace_bytes = client, prices, partitions, trace_bytes
 
     async def open(self, partition: Partition) -> None:
-        """1 fill the filter of known traces, then the partition is ready; 2 put those that are open to sleep in it."""
+        """1 fill the filter of known traces, then the partition is ready; 2 put those that are open to sleep in it.
+
+        The number of partitions is asked anew each time: a topic that grew has other traces at home here.
+        """
         client, (topic, number) = self._client, partition.tp
-        known = partial(lookups.known_trace_hashes, client, topic, number, self._partitions(topic))
+        partition.count = max(await self._partitions(topic), number + 1)
+        known = partial(lookups.known_trace_hashes, client, topic, number, partition.count)
         hashes = await ask_store(known, partition.is_revoked)  # 1
         partition.known.replace(hashes)
         partition.ready.set()
         after, found = ("", ""), 0  # 2
         while True:
-            page = partial(lookups.open_traces, client, topic, number, OPEN_PER_QUERY, after)
+            page = partial(lookups.open_traces, client, number, partition.count, OPEN_PER_QUERY, after)
             traces = await ask_store(page, partition.is_revoked)
             for project_id, trace_id, ended in traces:
                 key = record_key(project_id, trace_id)
@@ -73,6 +81,7 @@ class Archive:
             found += len(traces)
             if len(traces) < OPEN_PER_QUERY:
                 break
+            await partition.until_fewer()
             after = traces[-1][:2]
         log.info("partition_opened", topic=topic, partition=number, known=len(partition.known), open=found)
 

@@ -6,6 +6,7 @@ from pipeline.evaluate.requests import EvaluationRequest
 from pipeline.store.rows import RawEventRow
 from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.deadletters import DeadLetter
+from pipeline.stream.moves import Move
 from pipeline.stream.part import Part
 from pipeline.stream.partition import Partition
 
@@ -17,6 +18,7 @@ class Batch:
     archive: list[RawEventRow] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     requests: list[EvaluationRequest] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
     parts: dict[Partition, Part] = field(default_factory=dict)
     events: int = 0
     bytes: int = 0  # of the records
@@ -34,4 +36,4 @@ class Batch:
         self.part(partition).chunks.append((chunk, count))
 
     def __bool__(self) -> bool:
-        return bool(self.parts or self.archive or self.dead or self.requests)
+        return bool(self.parts or self.archive or self.dead or self.requests or self.moves)

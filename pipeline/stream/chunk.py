@@ -16,6 +16,11 @@ class Chunk:
     records: list[Record]
     ack: Callable[[], object]
 
+    @property
+    def size(self) -> int:
+        """Bytes of the records' values."""
+        return sum(len(record.value or b"") for record in self.records)
+
     def span(self) -> "Span":
         """What is left of it once its records were decoded."""
         return Span(self.tp, self.records[0].offset, self.records[-1].offset, len(self.records), self.ack)

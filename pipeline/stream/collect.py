@@ -21,6 +21,7 @@ from pipeline.fold.views import Built
 from pipeline.stream.batch import Batch
 from pipeline.stream.part import Part
 from pipeline.stream.partition import SECOND, Partition
+from pipeline.stream.retention import KeepForEver, Keeps
 from pipeline.stream.rows import Rows, add_rows
 from pipeline.stream.stages import Stages
 
@@ -51,8 +52,16 @@ class Collected(NamedTuple):
 class Collector:
     """Builds rows at a moment; nothing here waits."""
 
-    def __init__(self, prices: Callable[[], Pricer], rules: RulesOf, waits: Waits, stages: Stages) -> None:
+    def __init__(
+        self,
+        prices: Callable[[], Pricer],
+        rules: RulesOf,
+        waits: Waits,
+        stages: Stages,
+        keeps: Keeps | None = None,
+    ) -> None:
         self._prices, self._rules, self._stages = prices, rules, stages
+        self._until = (keeps or KeepForEver()).rows_until
         self._first = int(waits.first * SECOND)
         self._hold = int(waits.hold * SECOND)
         self._rest = int(waits.rest * SECOND)
@@ -87,7 +96,8 @@ class Collector:
             rows = Rows([], [], [])
             at = Micros(time.time_ns() // 1000)
             for state, result, settled in built:
-                add_rows(rows, state, result, settled=settled, now=at)
+                until = self._until(state.project_id, state.trace_id, state.first_seen)
+                add_rows(rows, state, result, settled=settled, now=at, expires=until)
         return Collected(rows, released, wanted_)
 
     def _candidates(self, partition: Partition, due: dict[bytes, bool]) -> list[tuple[bytes, TraceState]]:

@@ -64,7 +64,7 @@ class Evaluation:
         """Ready for chunks."""
         self.assigned.set()
 
-    async def partitions_revoked(self, partitions: set[TopicPartition]) -> None:
+    async def partitions_revoked(self, partitions: set[TopicPartition], deadline: float) -> None:
         """Nothing waits between chunks; a chunk under way that waits for the store gives up."""
         self._generation += 1
 

@@ -1,6 +1,7 @@
 """The flush: everything that waits becomes durable, in an order that makes a crash at any point harmless.
 
-1 archive the new events, 2 write the rows that are due, 3 send dead letters and evaluation requests, and only then say
+1 archive the new events, 2 write the rows that are due, 3 send dead letters, records that belong
+elsewhere, and evaluation requests, and only then say
 in the store that the traces asked about have settled, 4 write the offset ranges of the chunks all of whose rows are
 durable now, 5 commit those. A crash before 5 makes Kafka deliver the
 chunks again. Then 1 finds the events archived at the same offsets (nothing is counted twice), 2 writes the same rows
@@ -23,6 +24,7 @@ from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.collect import Collected
 from pipeline.stream.deadletters import DeadLetter
+from pipeline.stream.moves import Move
 from pipeline.stream.refused import refused_letters, traces_of
 
 Durable = list[tuple[Span, ChunkCount]]
@@ -43,6 +45,9 @@ class Outbox(Protocol):
 
     async def evaluations(self, requests: Sequence[EvaluationRequest]) -> None:
         """To the evaluations topic."""
+
+    async def move(self, moves: Sequence[Move]) -> None:
+        """To other partitions."""
 
 
 class Flush:
@@ -72,6 +77,8 @@ class Flush:
         if refused:
             batch.dead += refused_letters(refused, await self._archived(traces_of(refused)))
         await self._outbox.dead_letters(batch.dead)  # 3
+        if batch.moves:
+            await self._outbox.move(batch.moves)
         await self._outbox.evaluations(batch.requests)
         settled = [row for row in rows.traces if row.settled and _key(row) in asked]
         if settled:  # not before it was asked for: nobody looks for what a settled trace was not asked

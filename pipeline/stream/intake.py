@@ -6,7 +6,8 @@ between the two is of no importance (I1); a chunk counts as folded when the last
 cannot be decoded becomes a dead letter and its neighbours go on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from traceback import format_tb
 from typing import Any, NamedTuple
 
 import structlog
@@ -23,13 +24,16 @@ from pipeline.store.rows import RawEventRow
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk, ChunkCount, Span
 from pipeline.stream.deadletters import DeadLetter
+from pipeline.stream.moves import moved
 from pipeline.stream.part import Part
 from pipeline.stream.partition import Partition
+from pipeline.stream.retention import KeepForEver, Keeps
 from pipeline.stream.stages import Stages
 
 log = structlog.get_logger(__name__)
 
 Decoded = tuple[Record, list[Event]]
+Until = Callable[[str, str, int], int]
 _SCORE, _DUPLICATE, _NEW = Kind.SCORE, Seen.DUPLICATE, Seen.NEW
 
 
@@ -46,9 +50,10 @@ class Taken(NamedTuple):
 class Intake:
     """Takes chunks in: `decode`, then `fold` what is fresh at once and the rest when it was read back."""
 
-    def __init__(self, max_event_bytes: int, stages: Stages) -> None:
+    def __init__(self, max_event_bytes: int, stages: Stages, keeps: Keeps | None = None) -> None:
         self._max_event_bytes = max_event_bytes
         self._stages = stages
+        self._until = (keeps or KeepForEver()).archive_until
 
     def decode(self, chunk: Chunk) -> Taken:
         """The chunk's events."""
@@ -59,7 +64,7 @@ class Intake:
     def fold(self, batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> None:
         """Fold decoded records; the traces they change hold this batch's part of the partition."""
         with self._stages.stage("fold"):
-            _fold(batch, partition, decoded, count)
+            _fold(batch, partition, decoded, count, self._until)
 
     def _decode(self, records: list[Record]) -> tuple[list[Decoded], list[DeadLetter], list[tuple[str, Medium]]]:
         decoded: list[Decoded] = []
@@ -73,7 +78,9 @@ class Intake:
             except DecodeError as error:
                 dead.append(DeadLetter(record, error.reason, error.detail, "decode"))
             except Exception as error:  # a decoder's own mistake must not stop the partition for ever
-                log.exception("decoder_failed", topic=record.topic, partition=record.partition, offset=record.offset)
+                where = "".join(format_tb(error.__traceback__))  # without the message, which may quote the event
+                place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+                log.error("decoder_failed", error=type(error).__name__, where=where, **place)
                 dead.append(DeadLetter(record, Reason.DECODER_FAILED, repr(error), "decode"))
         return decoded, dead, found
 
@@ -114,7 +121,7 @@ def _is_cold(partition: Partition, decoded: Decoded) -> bool:
     return bool(events) and partition.perhaps_archived(events[0].project_id, events[0].trace_id)
 
 
-def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> None:
+def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount, until: Until) -> None:
     now, part, traces = partition.clock(), batch.part(partition), partition.traces
     archive = batch.archive
     touched: dict[bytes, bool] = {}  # trace -> got more than scores, in order of their first event
@@ -130,15 +137,18 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
             seen = state.add(event, identity, record.offset, size, now)
             if seen is _DUPLICATE:
                 duplicate += 1
-                continue
-            new += 1
+                if not moved(record):
+                    continue
+                state.rewrite = True  # perhaps it was archived where it lay before, and no row was written
+            else:
+                new += 1
             if event.kind is not _SCORE:
                 touched[key] = True
             elif key not in touched:
                 touched[key] = False
             if seen is _NEW:
                 partition.size += size
-                archive.append(_archived(state, record, position, event, identity, value))
+                archive.append(_archived(state, record, position, event, identity, value, until))
                 size = 0
     _touch(partition, part, touched, now)
     count.new += new
@@ -154,7 +164,7 @@ def _touch(partition: Partition, part: Part, touched: dict[bytes, bool], now: Mi
 
 
 def _archived(
-    state: TraceState, record: Record, position: int, event: Event, identity: bytes, value: bytes
+    state: TraceState, record: Record, position: int, event: Event, identity: bytes, value: bytes, until: Until
 ) -> RawEventRow:
     if not state.hash:
         state.hash = trace_hash(event.project_id, event.trace_id)
@@ -177,6 +187,7 @@ def _archived(
         position,
         record.timestamp,
         state.first_seen,
+        until(event.project_id, event.trace_id, record.timestamp),
     )
 
 

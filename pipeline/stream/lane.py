@@ -55,6 +55,11 @@ class ColdLane:
             self._room.clear()
         self._work.set()
 
+    @property
+    def called(self) -> int:
+        """Sleeping traces that are not awake yet."""
+        return len(self._called)
+
     def call(self, names: Sequence[tuple[str, str]]) -> None:
         """Wake these sleeping traces."""
         self._called.extend(names)

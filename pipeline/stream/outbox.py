@@ -10,7 +10,9 @@ from aiokafka.errors import KafkaError
 
 from pipeline.config import Settings
 from pipeline.evaluate.requests import EvaluationRequest, encode_request
+from pipeline.kafka_client import kafka_options
 from pipeline.stream.deadletters import DeadLetter
+from pipeline.stream.moves import Move, Mover
 
 log = structlog.get_logger(__name__)
 
@@ -34,11 +36,12 @@ class Outbox:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._producer: Any = None
+        self.mover = Mover(settings)
 
     async def start(self) -> None:
         """Connect; raises aiokafka.errors.KafkaConnectionError where no broker answers."""
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
+            **kafka_options(self._settings),
             acks="all",
             enable_idempotence=True,
             compression_type="lz4",
@@ -49,6 +52,7 @@ class Outbox:
 
     async def stop(self) -> None:
         """Flush and disconnect."""
+        await self.mover.stop()
         if self._producer is not None:
             await self._producer.stop()
 
@@ -62,6 +66,10 @@ class Outbox:
         await self.send(
             self._settings.evaluations_topic, requests, lambda each: Message(each.key, encode_request(each))
         )
+
+    async def move(self, moves: Sequence[Move]) -> None:
+        """To other partitions, as they are."""
+        await self.mover.send(moves)
 
     async def send(self, topic: str, items: Iterable[T], message: Callable[[T], Message]) -> None:
         """Send all; those that fail are sent again until each is acknowledged."""

@@ -10,6 +10,7 @@ settled and evicted; the filter of known traces remembers that the archive may h
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from pipeline.events.keys import record_key, trace_hash
@@ -23,7 +24,8 @@ from pipeline.stream.part import Part, Parts
 from pipeline.stream.settle import SettleQueue
 
 SECOND = 1_000_000
-WAKE_AT_ONCE = 2_000  # sleeping traces that are called for at a time
+WAKE_AT_ONCE = 2_000  # sleeping traces that are read back at a time
+SECONDS_TO_LOOK = 0.02  # at whether a crowd has gone
 
 Clock = Callable[[], Micros]
 
@@ -61,9 +63,11 @@ class Partition:
         self.settled: dict[bytes, None] = {}  # in memory and settled, oldest first: the first to leave
         self.sleeping: dict[bytes, int] = {}  # open, but evicted: key -> length of its project's id, below 0: has ended
         self.woken: dict[bytes, None] = {}  # read back to settle
-        self._called: list[tuple[str, str]] = []
+        self._called: dict[bytes, None] = {}  # sleeping, and to be read back, in order
         self.giants: set[bytes] = set()  # traces that outgrew their limit
         self.size = 0  # bytes of the events in memory
+        self.taken: int | None = None  # the next offset to take in, once something was
+        self.count = 0  # partitions of the topic; 0 while that is not known
         self.ready = asyncio.Event()
         self.revoked = False
         self.pinned: set[bytes] = set()  # traces that are being read back for events that wait: they must not leave
@@ -112,7 +116,7 @@ class Partition:
     def touched(self, key: bytes, now: Micros) -> None:
         """The trace got an event that is no score: it is open, its wait for settling starts anew."""
         self.settled.pop(key, None)
-        self.sleeping.pop(key, None)
+        self._stands_up(key)
         self.open.heard(key, now)
         self.opened.setdefault(key, now)
         self.traces[key] = self.traces.pop(key)  # to the end: heard of last
@@ -120,7 +124,7 @@ class Partition:
     def settle(self, key: bytes) -> None:
         """The trace is settled until the next event."""
         self.open.forget(key)
-        self.sleeping.pop(key, None)
+        self._stands_up(key)
         self.opened.pop(key, None)
         self.settled[key] = None
 
@@ -152,11 +156,24 @@ class Partition:
                 break
             yield key, True
 
-    def asleep(self) -> list[tuple[str, str]]:
-        """Hand over (project, trace) of sleeping traces that must be read back to settle, some at a time."""
-        names = self._called[:WAKE_AT_ONCE]
-        del self._called[:WAKE_AT_ONCE]
-        return names
+    def asleep(self, room: int = WAKE_AT_ONCE) -> list[tuple[str, str]]:
+        """Hand over (project, trace) of so many sleeping traces that must be read back to settle, at the most."""
+        return [self._name(key, self._stands_up(key)) for key in list(islice(self._called, max(room, 0)))]
+
+    @property
+    def is_crowded(self) -> bool:
+        """True while so many traces wait to be read back that no new ones should come: as many again as may be open."""
+        return len(self._called) > max(self.limits.open, WAKE_AT_ONCE)
+
+    async def until_calm(self) -> None:
+        """Wait until it is not crowded any more, or is revoked."""
+        while self.is_crowded and not self.revoked:
+            await asyncio.sleep(SECONDS_TO_LOOK)
+
+    async def until_fewer(self) -> None:
+        """The same for whoever brings open traces in from the store: those above the limit are called for first."""
+        while (self.is_crowded or len(self.open) > self.limits.open + WAKE_AT_ONCE) and not self.revoked:
+            await asyncio.sleep(SECONDS_TO_LOOK)
 
     def wake(self, names: Iterable[tuple[str, str]]) -> None:
         """These were read back: they settle now. One that is not there has nothing in the store and is forgotten."""
@@ -223,7 +240,15 @@ class Partition:
             self._call(key)
 
     def _call(self, key: bytes) -> None:
-        """Have it read back."""
-        length = abs(self.sleeping.pop(key, 0))
-        if length:
-            self._called.append((key[:length].decode(), key[length + 1 :].decode()))
+        """Have it read back; until there is room for it, it is a key in a queue."""
+        if key in self.sleeping:
+            self._called[key] = None
+
+    def _stands_up(self, key: bytes) -> int:
+        """It sleeps no more; the length of its project's id, 0 where it did not sleep."""
+        self._called.pop(key, None)
+        return abs(self.sleeping.pop(key, 0))
+
+    @staticmethod
+    def _name(key: bytes, length: int) -> tuple[str, str]:
+        return key[:length].decode(), key[length + 1 :].decode()

@@ -16,13 +16,14 @@ import structlog
 from pipeline.events.media import Medium
 from pipeline.stream.archive import Archive
 from pipeline.stream.batch import Batch
-from pipeline.stream.chunk import Chunk
+from pipeline.stream.chunk import Chunk, ChunkCount
 from pipeline.stream.collect import Collected, Collector
 from pipeline.stream.flush import Durable, Flush
 from pipeline.stream.intake import Decoded, Intake, split
 from pipeline.stream.lane import ColdLane
+from pipeline.stream.moves import Move, at_home
 from pipeline.stream.offsets import TopicPartition
-from pipeline.stream.partition import Clock, Limits, Partition, monotonic
+from pipeline.stream.partition import WAKE_AT_ONCE, Clock, Limits, Partition, monotonic
 from pipeline.stream.persist import Cancelled
 from pipeline.stream.stages import Stages
 
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 Prepare = Callable[[Sequence[Decoded]], Awaitable[None]]
 Keep = Callable[[Sequence[tuple[str, Medium]], Callable[[], bool]], Awaitable[None]]
+Aside = Callable[[Chunk], Awaitable[list[Move]]]
+"""Where the records of a chunk go that is not folded now; [] for one that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,6 @@ class Pace:
     flush_events: int  # a flush starts early at this many events
     pending_events: int  # intake waits above this many
     pending_bytes: int  # or above so many bytes of records
-    revoke_deadline: float  # seconds for finishing work on partitions that go away
 
 
 class Pipeline:
@@ -58,8 +60,9 @@ class Pipeline:
         clock: Clock = monotonic,
         prepare: Prepare | None = None,
         keep: Keep | None = None,
+        aside: Aside | None = None,
     ) -> None:
-        self._prepare, self._keep = prepare, keep
+        self._prepare, self._keep, self._aside = prepare, keep, aside
         self._archive, self._intake, self._collector, self._flush = archive, intake, collector, flush
         self._limits, self._pace, self._stages, self._clock = limits, pace, stages, clock
         self.partitions: dict[TopicPartition, Partition] = {}
@@ -72,6 +75,8 @@ class Pipeline:
         self._room = asyncio.Event()
         self._room.set()
         self.assigned = asyncio.Event()
+        self._closing = False
+        self.flushes, self.flush_seconds = 0, 0.0  # that wrote something, since the start; that the last one took
 
     async def take(self, chunk: Chunk) -> None:
         """Fold a chunk in; returns when it is in the batch or in the cold lane, not when it is durable."""
@@ -81,6 +86,11 @@ class Pipeline:
             return
         await partition.ready.wait()
         await self._room.wait()
+        await partition.until_calm()
+        partition.taken = chunk.records[-1].offset + 1
+        if self._aside is not None and (moves := await self._aside(chunk)):
+            self._put_aside(partition, chunk, moves)
+            return
         taken = self._intake.decode(chunk)
         if self._prepare is not None:
             await self._prepare(taken.decoded)
@@ -95,13 +105,26 @@ class Pipeline:
             return
         batch = self.batch
         batch.dead += taken.dead
-        batch.bytes += sum(len(record.value or b"") for record in chunk.records)
-        fresh, cold = split(partition, taken.decoded)
+        batch.bytes += chunk.size
+        stay, moves = at_home(partition, taken.decoded)
+        batch.moves += moves
+        fresh, cold = split(partition, stay)
         self._intake.fold(batch, partition, fresh, taken.became)
         if cold:
             lane.put(taken._replace(decoded=cold))
         else:
             batch.add(partition, taken.chunk, taken.became)
+        self._mind_the_size(batch)
+
+    def _put_aside(self, partition: Partition, chunk: Chunk, moves: list[Move]) -> None:
+        """The chunk is done where it lies once all its records are where they go."""
+        if partition.revoked:
+            chunk.ack()
+            return
+        batch = self.batch
+        batch.moves += moves
+        batch.bytes += chunk.size
+        batch.add(partition, chunk.span(), ChunkCount())
         self._mind_the_size(batch)
 
     async def run(self) -> None:
@@ -121,6 +144,13 @@ class Pipeline:
         """
         while self._writing is not None:
             await asyncio.wait([self._writing])
+        began = asyncio.get_running_loop().time()
+        if await self._flush_now(everything=everything):
+            self.flushes += 1
+            self.flush_seconds = asyncio.get_running_loop().time() - began
+
+    async def _flush_now(self, *, everything: bool) -> bool:
+        """False where there was nothing to write."""
         batch, self.batch = self.batch, Batch()
         self._full.clear()
         self._room.set()
@@ -128,16 +158,17 @@ class Pipeline:
         collected = self._collector.collect(batch, partitions, everything=everything)
         self._call_back(partitions, collected)
         if not batch and not collected.released and not any(collected.rows):
-            return
+            return False
         writing = self._writing = asyncio.create_task(self._flush.write(batch, collected, self._done))
         writing.add_done_callback(self._written)
         await asyncio.wait([writing])
         if writing.cancelled():
-            return  # its partitions were revoked
+            return True  # its partitions were revoked
         writing.result()
         self._stages.flushed()
         for partition in self._ready():
             partition.evict()
+        return True
 
     def _done(self) -> Durable:
         """Chunks all of whose rows are durable."""
@@ -150,20 +181,23 @@ class Pipeline:
     def _call_back(self, partitions: Sequence[Partition], collected: Collected) -> None:
         """Have that read back which must be written and is not in memory."""
         for partition in partitions:
-            if names := partition.asleep():
-                self._lanes[partition].call(names)
+            lane = self._lanes[partition]
+            if names := partition.asleep(WAKE_AT_ONCE - lane.called):
+                lane.call(names)
         for partition, key, ids in collected.wanted:
             self._lanes[partition].want(key, ids)
 
     def _mind_the_size(self, batch: Batch) -> None:
-        pace = self._pace
-        if batch.events >= pace.flush_events or batch.bytes >= pace.pending_bytes // 2:
+        pace, events = self._pace, batch.events + len(batch.moves)
+        if events >= pace.flush_events or batch.bytes >= pace.pending_bytes // 2:
             self._full.set()
-        if batch.events >= pace.pending_events or batch.bytes >= pace.pending_bytes:
+        if events >= pace.pending_events or batch.bytes >= pace.pending_bytes:
             self._room.clear()
 
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:
         """Open each new partition in the background; its chunks wait for it."""
+        if self._closing:
+            return
         share = max(len(partitions), 1)
         limits = self._limits._replace(
             traces=max(self._limits.traces // share, 1),
@@ -201,13 +235,13 @@ class Pipeline:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def partitions_revoked(self, partitions: set[TopicPartition]) -> None:
-        """1 flush and commit within the deadline, 2 stop what is still being written, 3 forget the partitions.
+    async def partitions_revoked(self, partitions: set[TopicPartition], deadline: float) -> None:
+        """1 flush and commit until `deadline`, 2 stop what is still being written, 3 forget the partitions.
 
         Kafka revokes everything at once (eager protocol), so what is stopped belongs to nobody here any more.
         """
         try:
-            async with asyncio.timeout(self._pace.revoke_deadline):
+            async with asyncio.timeout_at(deadline):
                 await self.flush(everything=True)
         except TimeoutError:
             log.warning("revoked_before_flushed", partitions=sorted(tp.partition for tp in partitions))
@@ -219,8 +253,13 @@ class Pipeline:
             partition.ready.set()
         self._drop(gone)
 
-    async def close(self) -> None:
-        """Stop what runs in the background; everything else is the caller's."""
+    async def close(self, deadline: float) -> None:
+        """1 take no partition any more, 2 give all back as in a revocation, 3 stop what runs in the background.
+
+        Chunks that come after that belong to nobody here; they are not committed.
+        """
+        self._closing = True
+        await self.partitions_revoked(set(self.partitions), deadline)
         for task in self._background:
             task.cancel()
 
@@ -233,6 +272,7 @@ class Pipeline:
             for chunk in partition.parts.chunks() + lane.close():
                 chunk.ack()
         batch.archive = [row for row in batch.archive if row.partition not in numbers]
+        batch.moves = [move for move in batch.moves if move.record.partition not in numbers]
         batch.dead = [letter for letter in batch.dead if letter.record.partition not in numbers]
         self._room.set()
 

@@ -25,6 +25,7 @@ from pipeline.store.lookups import RawEvent, TraceKey
 from pipeline.store.rows import RawEventRow
 from pipeline.stream.archived import Reading, take
 from pipeline.stream.contents import contents
+from pipeline.stream.retention import KeepForEver, Keeps
 from pipeline.stream.rows import Rows, add_rows
 
 
@@ -69,17 +70,19 @@ class Refold:
         if self.found:
             self.found = [row._replace(first_seen=state.first_seen) for row in self.found]
 
-    def rows(self, price: Pricer, *, settled: bool, now: Micros) -> Iterator[Rows]:
+    def rows(self, price: Pricer, *, settled: bool, now: Micros, keeps: Keeps | None = None) -> Iterator[Rows]:
         """All rows of the trace under the pricer's epoch; those of a giant in portions, the trace's own in the last.
 
-        Also rows that take back what tombstones hide. To be asked once.
+        Also rows that take back what tombstones hide. To be asked once. `keeps` knows when they may leave; without
+        it never, until `spanfold retention apply`.
         """
         state = self.state
+        until = (keeps or KeepForEver()).rows_until(*self.name, state.first_seen)
         state.rewrite = True
         while True:
             built = build(state, price)
             rows = Rows([], [], [])
-            add_rows(rows, state, built, settled=settled, now=now)
+            add_rows(rows, state, built, settled=settled, now=now, expires=until)
             if built.complete:
                 yield rows
                 return

@@ -14,6 +14,7 @@ from pipeline.events.priced import UNPRICED
 from pipeline.fold.attributes import NO_ATTRIBUTES, Attributes
 from pipeline.fold.state import TraceState
 from pipeline.fold.views import Built, ObservationView, ScoreView, TraceView
+from pipeline.store.retention import FOREVER
 from pipeline.store.rows import EPOCH_STEP, ObservationRow, ScoreRow, TraceRow
 
 _MILLI = 1000.0
@@ -32,24 +33,33 @@ def row_version(events: int, settled: bool = False, epoch: int = 0) -> int:
     return epoch * EPOCH_STEP + 2 * events + settled
 
 
-def add_rows(rows: Rows, state: TraceState, built: Built, *, settled: bool, now: Micros) -> None:
-    """Append the rows that one build of a trace asks for."""
+def add_rows(
+    rows: Rows, state: TraceState, built: Built, *, settled: bool, now: Micros, expires: int = FOREVER
+) -> None:
+    """Append the rows that one build of a trace asks for; `expires`: when they may leave, in seconds."""
     version = row_version(state.event_count, epoch=state.epoch)
     attributes = built.attributes
     if built.trace is not None:
-        rows.traces.append(_trace_row(state, built.trace, attributes, settled, now, version + settled))
+        rows.traces.append(_trace_row(state, built.trace, attributes, settled, now, version + settled, expires))
     if built.observations:
         project, trace, seen, tags = state.project_id, state.trace_id, state.first_seen, list(attributes.tags)
         rows.observations.extend(
-            _observation_row(project, trace, attributes, tags, view, seen, now, version) for view in built.observations
+            _observation_row(project, trace, attributes, tags, view, seen, now, version, expires)
+            for view in built.observations
         )
-    rows.scores.extend(_score_row(state, view, now, version) for view in built.scores)
-    rows.observations.extend(_deleted_observation(state, id_, now, version) for id_ in built.gone_observations)
-    rows.scores.extend(_deleted_score(state, id_, now, version) for id_ in built.gone_scores)
+    rows.scores.extend(_score_row(state, view, now, version, expires) for view in built.scores)
+    rows.observations.extend(_deleted_observation(state, id_, now, version, expires) for id_ in built.gone_observations)
+    rows.scores.extend(_deleted_score(state, id_, now, version, expires) for id_ in built.gone_scores)
 
 
 def _trace_row(
-    state: TraceState, view: TraceView, attributes: Attributes, settled: bool, now: Micros, version: int
+    state: TraceState,
+    view: TraceView,
+    attributes: Attributes,
+    settled: bool,
+    now: Micros,
+    version: int,
+    expires: int,
 ) -> TraceRow:
     fields = view.fields
     return TraceRow(
@@ -84,6 +94,7 @@ def _trace_row(
         now,
         version,
         int(view.deleted),
+        expires,
     )
 
 
@@ -96,6 +107,7 @@ def _observation_row(
     first_seen: Micros,
     now: Micros,
     version: int,
+    expires: int,
 ) -> ObservationRow:
     (id_, fields, type_, start, level, priced, depth, path, children, cost, tokens, orphan, flags) = view
     first_token, end = fields.get("completion_start_time"), fields.get("end_time")
@@ -147,10 +159,12 @@ def _observation_row(
         first_seen,
         now,
         version,
+        0,
+        expires,
     )
 
 
-def _score_row(state: TraceState, view: ScoreView, now: Micros, version: int) -> ScoreRow:
+def _score_row(state: TraceState, view: ScoreView, now: Micros, version: int, expires: int) -> ScoreRow:
     fields: Fields = view.fields
     return ScoreRow(
         project_id=state.project_id,
@@ -172,6 +186,7 @@ def _score_row(state: TraceState, view: ScoreView, now: Micros, version: int) ->
         first_seen=state.first_seen,
         updated_at=now,
         row_version=version,
+        expires_at=expires,
         score_group="" if is_trace(state.trace_id) else state.trace_id,
     )
 
@@ -181,16 +196,18 @@ def _trace_of_scores(state: TraceState) -> str:
     return state.trace_id if is_trace(state.trace_id) else ""
 
 
-def _deleted_observation(state: TraceState, id_: str, now: Micros, version: int) -> ObservationRow:
+def _deleted_observation(state: TraceState, id_: str, now: Micros, version: int, expires: int) -> ObservationRow:
     """A row that takes back the one under the same key."""
     view = ObservationView(id_, Fields(), "SPAN", state.first_seen, "DEFAULT", UNPRICED, 0, [], 0, None, 0, False, [])
-    row = _observation_row(state.project_id, state.trace_id, NO_ATTRIBUTES, [], view, state.first_seen, now, version)
+    row = _observation_row(
+        state.project_id, state.trace_id, NO_ATTRIBUTES, [], view, state.first_seen, now, version, expires
+    )
     return row._replace(is_deleted=1)
 
 
-def _deleted_score(state: TraceState, id_: str, now: Micros, version: int) -> ScoreRow:
+def _deleted_score(state: TraceState, id_: str, now: Micros, version: int, expires: int) -> ScoreRow:
     """A row that takes back the one under the same key."""
-    return _score_row(state, ScoreView(id_, Fields(), Micros(0)), now, version)._replace(is_deleted=1)
+    return _score_row(state, ScoreView(id_, Fields(), Micros(0)), now, version, expires)._replace(is_deleted=1)
 
 
 def _span_ms(start: Micros, end: Micros | None) -> float | None:

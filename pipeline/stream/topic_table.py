@@ -151,7 +151,7 @@ class TopicTables:
         """Ready for chunks."""
         self.assigned.set()
 
-    async def partitions_revoked(self, partitions: set[TopicPartition]) -> None:
+    async def partitions_revoked(self, partitions: set[TopicPartition], deadline: float) -> None:
         """Kafka revokes everything at once; what was not committed comes again to whoever is next."""
         for table in self._tables.values():
             table.drop()

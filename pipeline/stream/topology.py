@@ -1,7 +1,9 @@
 """The fold worker, built from the sink backwards. One screen is the whole story:
 
+topic overflow ─► (when there is room) ─┐
+topic events ◄──────────────────────────┘
 topic events ─► chunks ─► intake (decode, read back, fold) ─► flush (price, build, settle) ─► store ─► commit
-                                                                 └─► dead letters, evaluations
+                                                                 └─► dead letters, evaluations, moves
 """
 
 from collections.abc import Sequence
@@ -21,13 +23,17 @@ from pipeline.stream.collect import Collector, Waits
 from pipeline.stream.dead_letter_row import dead_letter_row
 from pipeline.stream.evaluation import Evaluation
 from pipeline.stream.flush import Flush
+from pipeline.stream.fresh import FreshFirst
 from pipeline.stream.intake import Intake
+from pipeline.stream.load import load_of
 from pipeline.stream.media import MediaKeeper
 from pipeline.stream.outbox import Outbox
+from pipeline.stream.overflow import Overflow
 from pipeline.stream.partition import Limits
 from pipeline.stream.pipeline import Pace, Pipeline
 from pipeline.stream.prepare import Preparation
 from pipeline.stream.pricebook import PriceShelf
+from pipeline.stream.retention import RetentionBook
 from pipeline.stream.rulebook import RuleBook
 from pipeline.stream.stages import Stages, stages_from_environment
 from pipeline.stream.topic_table import Copy, TopicTables, keep_in_topic
@@ -42,7 +48,9 @@ class FoldWorker:
     outbox: Outbox
     rules: RuleBook
     prices: PriceShelf
+    retention: RetentionBook
     stages: Stages
+    overflow: Overflow
 
 
 def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
@@ -62,11 +70,12 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
             chunk.ack()
 
     prices = PriceShelf(registry)
-    archive = Archive(client, prices, lambda topic: consumer_of(app).partition_count(topic), settings.trace_bytes)
+    archive = Archive(client, prices, outbox.mover.partitions, settings.trace_bytes)
     flush = Flush(store, outbox, commit, archive.events_of)
     waits = Waits(settings.first, settings.hold, settings.rest)
-    collector = Collector(prices, rules, waits, stages)
-    intake = Intake(settings.max_event_bytes, stages)
+    retention = RetentionBook(registry)
+    collector = Collector(prices, rules, waits, stages, retention)
+    intake = Intake(settings.max_event_bytes, stages, retention)
     limits = Limits(
         quiet=settings.settle_quiet,
         idle=settings.settle_idle,
@@ -81,13 +90,20 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         flush_events=settings.flush_events,
         pending_events=settings.pending_events,
         pending_bytes=settings.pending_bytes,
-        revoke_deadline=settings.session_timeout * 0.8,
     )
     keep = MediaKeeper(MediaStore(open_blobs(settings.blobs)))
     prepare = Preparation(prices.counter)
-    pipeline = Pipeline(archive, intake, collector, flush, limits, pace, stages, prepare=prepare, keep=keep)
+    aside = FreshFirst(settings.fresh_first, settings.overflow_topic, outbox.mover.partitions)
+    pipeline = Pipeline(
+        archive, intake, collector, flush, limits, pace, stages, prepare=prepare, keep=keep, aside=aside
+    )
     app = create_app(settings, "fold", [settings.events_topic], pipeline)
-    return FoldWorker(app, pipeline, outbox, rules, prices, stages)
+    overflow = Overflow(
+        settings,
+        outbox.mover,
+        lambda: load_of(pipeline, lambda tp: consumer_of(app).ends(tp), settings.flush_events // 2),
+    )
+    return FoldWorker(app, pipeline, outbox, rules, prices, retention, stages, overflow)
 
 
 @dataclass(frozen=True, slots=True)

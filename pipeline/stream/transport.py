@@ -4,25 +4,31 @@ Faust's own path costs about 60 microseconds an event and has several ways to co
 - `getmany` yields one message per partition, so Faust's price is paid per chunk;
 - offsets go by a `PrefixTracker` per partition and are committed by `commit_finished` alone: Faust's own commits find
   nothing to do (`_new_offset` is always None);
-- a chunk is delivered only if it follows on the one before it: nothing that was fetched is skipped (`Positions`);
 - when partitions are revoked, the listener gets the chance to finish and commit before anything is forgotten.
+- the steps of a revocation share one deadline: nobody in the group waits longer for this worker;
+- a worker whose static membership another one took says so and ends (stream/membership.py).
 How it fails: a commit that Kafka refuses stays committable and is tried again with the next one; what was not
 committed is delivered again, which changes nothing (I1).
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
+from faust.transport.drivers.aiokafka import ensure_aiokafka_TP
 from faust.types import ConsumerMessage
 
+from pipeline.stream.exits import refuse
+from pipeline.stream.membership import Membership
 from pipeline.stream.offsets import PrefixTracker, TopicPartition
-from pipeline.stream.positions import Positions
 
 log = structlog.get_logger(__name__)
+
+SEEK_AGAIN = 0.1  # seconds
+FAUSTS_PART = 1.0  # seconds of a revocation's deadline that are kept for Faust's own steps
 
 
 class RebalanceListener(Protocol):
@@ -31,8 +37,11 @@ class RebalanceListener(Protocol):
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:
         """These partitions are this worker's from now on."""
 
-    async def partitions_revoked(self, partitions: set[TopicPartition]) -> None:
-        """These partitions are about to go: finish what can be finished in time and commit it."""
+    async def partitions_revoked(self, partitions: set[TopicPartition], deadline: float) -> None:
+        """These partitions are about to go: finish what can be finished in time and commit it.
+
+        `deadline` is a time of the running loop.
+        """
 
 
 class ChunkConsumer(driver.Consumer):
@@ -40,73 +49,62 @@ class ChunkConsumer(driver.Consumer):
 
     def __init__(self, transport: "ChunkTransport", *args: Any, **kwargs: Any) -> None:
         super().__init__(transport, *args, **kwargs)
-        self._init_chunks(transport)
-
-    def _init_chunks(self, transport: "ChunkTransport") -> None:
-        """What it has beside Faust's own."""
         self._listener = transport.listener
+        self._membership = transport.membership
+        self._is_member = False
+        self._revoke_deadline = transport.revoke_deadline
         self._trackers: dict[TopicPartition, PrefixTracker] = {}
-        self._positions = Positions()
-        self._cut_short = False  # of the last fetch something may have been dropped
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, ConsumerMessage]]:
         """Yield (partition, message) per partition with records; the message's value is the list of records.
 
-        What is fetched and not yielded, for whatever reason, is read again (stream/positions.py).
+        A wait for records may outlast a rebalance. What it brings then was read, so Kafka's client goes on behind it,
+        but must not be delivered: it is read again from the committed offsets. Nothing was delivered since the
+        rebalance, because nobody else delivers.
         """
-        if self._cut_short:
-            self._positions.doubt()
-        self._cut_short = True
-        records, active = await self._wait_next_records(timeout)
-        if self.should_stop:
-            return
-        generation, all_delivered = self.app.consumer_generation_id, True
+        self._membership.alive(asyncio.get_running_loop().time())
+        generation = self.app.consumer_generation_id
+        records, _ = await self._wait_next_records(timeout)
         for tp, chunk in (records or {}).items():
-            again = await self._read_again_from(tp, chunk[0].offset)
             if not self.flow_active or self.app.consumer_generation_id != generation:
-                return  # a rebalance began: what was not delivered is fetched again by whoever owns it next
-            if again is not None:
-                await self._read_again(tp, again, chunk[0].offset)
-            elif active is None or tp in active or tp in self._buffered_partitions:
-                yield tp, self._deliver(tp, chunk, generation)
-            else:
-                all_delivered = False
-        self._cut_short = not all_delivered
+                await self._read_again()
+                return
+            last = chunk[-1]
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+            self._tracker(tp).deliver(last.offset)
+            yield tp, self._message(tp, chunk, generation)
 
-    def _deliver(self, tp: Any, chunk: list[Any], generation: int) -> ConsumerMessage:
-        last = chunk[-1].offset
-        self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-        self._tracker(tp).deliver(last)
-        self._positions.delivered(TopicPartition(tp.topic, tp.partition), last)
-        return self._message(tp, chunk, generation)
+    async def _read_again(self) -> None:
+        """Go back to the committed offsets; tried until it is done, or the next rebalance or the end does it.
 
-    async def _read_again_from(self, tp: Any, first: int) -> int | None:
-        key = TopicPartition(tp.topic, tp.partition)
-        if not self._positions.is_known(key):
-            self._positions.begins(key, await self._start(tp))
-        return self._positions.read_again_from(key, first)
+        Where nothing was committed yet aiokafka's seek leaves the position where it is: there it is the beginning.
+        """
+        generation = self.app.consumer_generation_id
+        while self.assignment() and not self.should_stop and self.app.consumer_generation_id == generation:
+            try:
+                await self.perform_seek()
+                if never := [tp for tp in self.assignment() if not self._committed_offset.get(tp)]:
+                    await self._thread.seek_to_beginning(*(ensure_aiokafka_TP(tp) for tp in never))
+                return
+            except (KafkaError, AssertionError) as error:  # the latter where nothing is assigned any more
+                log.warning("seek_failed", error=repr(error), retry_in=SEEK_AGAIN)
+                await asyncio.sleep(SEEK_AGAIN)
 
-    async def _start(self, tp: Any) -> int:
-        """Where reading a partition begins: at the committed offset, else at the oldest record."""
-        consumer: Any = self._thread._ensure_consumer()
-        committed: int | None = await self._thread.call_thread(consumer.committed, tp)
-        return int((await self.earliest_offsets(tp))[tp]) if committed is None else committed
-
-    async def _read_again(self, tp: Any, offset: int, instead_of: int) -> None:
-        log.warning("records_read_again", topic=tp.topic, partition=tp.partition, first=offset, before=instead_of)
-        with suppress(IllegalStateError):  # it was revoked a moment ago
-            await self.seek_wait({tp: offset})
+    def ends(self, tp: TopicPartition) -> tuple[int, int]:
+        """(next offset to read, end of the log) of an own partition, as the last fetch knows it; zeros before one."""
+        consumer: Any = self._thread._consumer
+        subscription = consumer._subscription.subscription if consumer is not None else None
+        assignment = subscription.assignment if subscription is not None else None
+        state = assignment.state_value(self._new_topicpartition(tp.topic, tp.partition)) if assignment else None
+        if state is None or not state.has_valid_position or state.highwater is None:
+            return 0, 0
+        return state.position, state.highwater
 
     def finish(self, tp: TopicPartition, last: int) -> None:
         """The chunk of `tp` that ends with offset `last` is durable."""
         tracker = self._trackers.get(tp)
         if tracker is not None:
             tracker.finish(last)
-
-    def partition_count(self, topic: str) -> int:
-        """How many partitions a topic has; 0 before the broker has said so."""
-        consumer: Any = self._thread._consumer
-        return len(consumer.partitions_for_topic(topic) or ()) if consumer is not None else 0
 
     async def commit_finished(self) -> bool:
         """Commit every finished prefix; False where Kafka did not take it (it is offered again by the next call)."""
@@ -124,19 +122,37 @@ class ChunkConsumer(driver.Consumer):
         return True
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-        """1 the listener finishes and commits, 2 forget the trackers, 3 Faust's own part."""
+        """1 the listener finishes and commits, 2 forget the trackers, 3 Faust's own part; all within one deadline."""
+        deadline = asyncio.get_running_loop().time() + self._revoke_deadline
+        self._look_for_a_twin()
         gone = {TopicPartition(tp.topic, tp.partition) for tp in revoked}
-        await self._listener.partitions_revoked(gone)
+        await self._listener.partitions_revoked(gone, deadline - FAUSTS_PART)  # 1
+        self._forget(gone)  # 2
+        try:
+            async with asyncio.timeout_at(deadline):
+                await super().on_partitions_revoked(revoked)  # 3
+        except TimeoutError:  # it waits for chunks that nobody owns any more: they are not committed
+            log.warning("revoked_before_faust_was_done", partitions=sorted(tp.partition for tp in gone))
+        self._forget(gone)  # what came before the flow was stopped is nobody's
+
+    def _forget(self, gone: set[TopicPartition]) -> None:
         for tp in gone:
             self._trackers.pop(tp, None)
-        self._positions.forget(gone)
-        await super().on_partitions_revoked(revoked)
+
+    def _look_for_a_twin(self) -> None:
+        consumer: Any = self._thread._consumer
+        was_member, self._is_member = self._is_member, False
+        if not was_member or consumer._coordinator.member_id:  # aiokafka forgets the id when Kafka does not know it
+            return
+        if self._membership.lost(asyncio.get_running_loop().time()):
+            refuse("instance_id_taken", self._membership.complaint)
+        if self._membership.instance_id:
+            log.warning("membership_lost", instance_id=self._membership.instance_id)
 
     async def on_partitions_assigned(self, assigned: Iterable[Any], generation_id: int = 0) -> None:
         """The listener's part first: Faust's part lets the chunks flow, and they need their partitions."""
-        come = {TopicPartition(tp.topic, tp.partition) for tp in assigned}
-        self._positions.forget(come)
-        await self._listener.partitions_assigned(come)
+        self._is_member = True
+        await self._listener.partitions_assigned({TopicPartition(tp.topic, tp.partition) for tp in assigned})
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def _add_gap(self, *_: Any) -> None:
@@ -168,10 +184,13 @@ class ChunkConsumer(driver.Consumer):
 
 
 class ChunkTransport(driver.Transport):
-    """The transport to put on an app: `app.transport = ChunkTransport([url], app, listener)`."""
+    """The transport to put on an app: `app.transport = ChunkTransport([url], app, listener, membership, deadline)`."""
 
     Consumer = ChunkConsumer
 
-    def __init__(self, url: list[Any], app: Any, listener: RebalanceListener) -> None:
+    def __init__(
+        self, url: list[Any], app: Any, listener: RebalanceListener, membership: Membership, revoke_deadline: float
+    ) -> None:
+        """`revoke_deadline`: seconds in which a revocation must be over."""
         super().__init__(url, app)
-        self.listener = listener
+        self.listener, self.membership, self.revoke_deadline = listener, membership, revoke_deadline

@@ -1,7 +1,8 @@
 """Running a worker process: start, say when ready, stop on SIGTERM within a deadline with nothing lost.
 
-Stopping: 1 no new chunks are taken, 2 what is in the batch is flushed and committed, 3 Faust leaves the group. What
-does not make it before the deadline is not committed and comes again.
+Stopping: 1 no new chunks are taken, 2 what is in memory is flushed and committed, 3 Faust leaves the group; all before
+one deadline, of which the last two seconds are kept for 3, so that others need not wait for the session timeout. What
+does not make it is not committed and comes again.
 """
 
 import asyncio
@@ -16,16 +17,18 @@ import structlog
 import uvloop
 
 from pipeline.config import Settings
+from pipeline.kafka_client import check_access
 from pipeline.metrics import Metrics, Role
 from pipeline.registry import Registry, open_registry
-from pipeline.stream.app import die
+from pipeline.stream.exits import die
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.status import open_status
 from pipeline.stream.topology import build_evaluation_worker, build_fold_worker
 
 log = structlog.get_logger(__name__)
 
-STOP_DEADLINE = 8.0
+STOP_DEADLINE = 8.0  # seconds for everything
+LEAVE_WITHIN = 2.0  # seconds of it to leave the group
 READY_FILE = "SPANFOLD_READY_FILE"
 
 
@@ -44,16 +47,20 @@ def run_evaluator(settings: Settings) -> None:
 
 
 async def _fold(settings: Settings, registry: Registry) -> None:
+    await check_access(settings)
     metrics = Metrics(Role.WORKER, settings.instance_id)
     worker = build_fold_worker(settings, registry)
     pipeline = worker.pipeline
     await worker.outbox.start()
     await worker.rules.refresh()
     await worker.prices.refresh()
+    await worker.retention.refresh()
     background = {
         "flush_failed": pipeline.run(),
         "rules_failed": worker.rules.run(),
         "prices_failed": worker.prices.run(),
+        "overflow_failed": worker.overflow.run(),
+        "retention_failed": worker.retention.run(),
     }
     with open_status(settings, metrics, pipeline.assigned):
         await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
@@ -61,6 +68,7 @@ async def _fold(settings: Settings, registry: Registry) -> None:
 
 
 async def _evaluate(settings: Settings) -> None:
+    await check_access(settings)
     metrics = Metrics(Role.EVALUATOR, settings.instance_id)
     worker = build_evaluation_worker(settings)
     await worker.outbox.start()
@@ -70,7 +78,7 @@ async def _evaluate(settings: Settings) -> None:
         "tables_failed": worker.tables.run(),
     }
 
-    async def close() -> None:
+    async def close(_deadline: float) -> None:
         await worker.evaluation.close()
         await worker.tables.close()
         await worker.tables_app.stop()
@@ -85,7 +93,7 @@ async def _run_until_signal(
     assigned: Sequence[asyncio.Event],
     background: dict[str, Coroutine[Any, Any, None]],
     outbox: Outbox,
-    close: Callable[[], Awaitable[None]],
+    close: Callable[[float], Awaitable[None]],
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -113,12 +121,13 @@ def calm_collector() -> None:
     gc.set_threshold(1_000_000, 20, 50)
 
 
-async def _stop(app: Any, outbox: Outbox, close: Callable[[], Awaitable[None]]) -> None:
+async def _stop(app: Any, outbox: Outbox, close: Callable[[float], Awaitable[None]]) -> None:
     """Stop in order, but not for longer than the deadline: Faust waits for ever, whoever cancels it."""
     log.info("stopping")
+    flushed_by = asyncio.get_running_loop().time() + STOP_DEADLINE - LEAVE_WITHIN
 
     async def in_order() -> None:
-        await close()
+        await close(flushed_by)
         await app.stop()
         await outbox.stop()
 

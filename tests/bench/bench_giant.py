@@ -98,21 +98,28 @@ def _id(number: int) -> str:
     return f"obs-{number:012d}"
 
 
+def seconds_of(work: Callable[[], object]) -> float:
+    """CPU."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
 def measure(case: Case) -> dict[str, float]:
     """Run one case; µs of CPU per event by stage, rows, and MiB."""
     stream = Stream(case)
     calm_collector()
-    before, events, waited = resident(), 0, 0
+    before, events, waited, longest = resident(), 0, 0, 0.0
     with simulated(stream.again) as (worker, do):
         for some in batched(stream, case.per_flush):
             events += len(some)
             do(worker.take(some))
-            do(worker.tick())
+            longest = max(longest, seconds_of(lambda: do(worker.tick())))
         streamed = resident()
         began = time.process_time()
         partition = worker.partition
         while (partition.open or partition.unwritten) and waited < 1_000:
-            do(worker.tick())
+            longest = max(longest, seconds_of(lambda: do(worker.tick())))
             waited += 1
         stages, rows = worker.figures()
         at_end = resident()
@@ -122,6 +129,7 @@ def measure(case: Case) -> dict[str, float]:
         "observation rows": rows[tables.OBSERVATIONS],
         "trace rows": rows[tables.TRACES],
         "versions": rows[tables.OBSERVATIONS] / case.observations,
+        "CPU seconds of the longest flush": longest,
         "seconds until settled": waited * 0.4,
         "CPU seconds after the stream": time.process_time() - began,
         "MiB at start": before,

@@ -65,6 +65,10 @@ class NoOutbox:
         """There are no rules."""
         assert not requests
 
+    async def move(self, moves: Sequence[object]) -> None:
+        """There is one partition."""
+        assert not moves
+
 
 def timed(times: Times, name: str, work: Callable[[], T]) -> T:
     """CPU seconds of `work`, added to `times`."""

@@ -178,7 +178,7 @@ class SimulatedWorker:
         collector = Collector(lambda: PRICE, lambda _: (), Waits(s.first, s.hold, s.rest), self._stages)
         intake = Intake(s.max_event_bytes, self._stages)
         flush = Flush(self.store, self.store, nothing, nothing)
-        pace = Pace(s.flush_interval, 2**40, 2**40, 2**50, 1.0)
+        pace = Pace(s.flush_interval, 2**40, 2**40, 2**50)
         self.pipeline = Pipeline(archive, intake, collector, flush, limits, pace, self._stages, lambda: self.now)
 
     async def start(self) -> None:
@@ -262,7 +262,7 @@ def simulated(
         try:
             yield worker, loop.run_until_complete
         finally:
-            loop.run_until_complete(worker.pipeline.close())
+            loop.run_until_complete(worker.pipeline.close(loop.time() + 10.0))
             loop.run_until_complete(asyncio.sleep(0))
             loop.close()
 

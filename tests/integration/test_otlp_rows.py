@@ -117,7 +117,7 @@ def assert_what_the_rows_say(stack: Stack) -> None:
     assert observation(stack, 1, "type", "total_cost", "level") == ("SPAN", None, "DEFAULT")
     assert observation(stack, 4, "level", "status_message") == ("ERROR", "timed out")
     assert observation(stack, 2, "usage_provided", "model_parameters", "tool_calls") == (
-        {"input_tokens": 1200, "output_tokens": 80},
+        {"gen_ai.usage.input_tokens": 1200, "gen_ai.usage.output_tokens": 80},
         '{"temperature":0.25}',
         ['{"id":"c1","name":"weather","arguments":"{\\"city\\":\\"Zürich\\"}","type":"function","index":0}'],
     )

@@ -7,12 +7,12 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from pipeline.events.keys import record_key, trace_hash
-from pipeline.ingest.partition import partition_of
+from pipeline.events.partition import partition_of
 from pipeline.store.errors import CODES
 from pipeline.store.insert import Inserter
 from pipeline.store.lookups import known_trace_hashes, open_traces, read_back, stored_offset_ranges
 from tests.fixtures.clickhouse import ClickHouseProcess
-from tests.fixtures.store import NOW, migrated, offset_range_row, raw_event_row, trace_row
+from tests.fixtures.store import NOW, migrated, offset_range_row, raw_event_row, score_row, trace_row
 
 TOPIC = "spanfold.events"
 ODD_IDS = ["it's", 'quo"te', "back\\slash", "\\'", "日本語", "') OR 1=1 --", "%(keys)s", "{x:String}", "a,b", "(", "?"]
@@ -39,11 +39,12 @@ async def test_the_known_hashes_are_those_of_the_partition_sorted_and_once(store
         for number in range(9_000)
     ]
     await inserter.insert("raw_events", rows, "a")
-    await inserter.insert("raw_events", [raw_event_row(trace_id="t1", topic="other", partition=1)], "b")
     hashes = known_trace_hashes(store, TOPIC, 1, 2)
     assert isinstance(hashes, array)
     assert hashes.typecode == "Q"
-    assert list(hashes) == sorted({trace_hash("project", f"t{number}") for number in range(1, 3_000, 2)})
+    here = {f"t{number}" for number in range(1, 3_000, 2)}
+    at_home = {f"t{n}" for n in range(3_000) if partition_of(record_key("project", f"t{n}"), 2) == 1}
+    assert list(hashes) == sorted(trace_hash("project", name) for name in here | at_home)
 
 
 def test_an_empty_archive_knows_no_trace(store: Client) -> None:
@@ -61,6 +62,22 @@ async def test_a_trace_whose_archive_expired_is_known_where_its_events_would_com
         assert len(here) > 5
     everywhere = sorted(trace_hash("project", name) for name in names)
     assert list(known_trace_hashes(store, TOPIC, 3, 0)) == everywhere
+
+
+async def test_after_growth_a_trace_and_a_group_of_scores_are_known_where_their_next_event_comes(
+    store: Client, inserter: Inserter
+) -> None:
+    traces, groups = [f"t{number}" for number in range(20)], [f"session:s{number}" for number in range(20)]
+    for name in traces + groups:
+        old = partition_of(record_key("project", name), 2)
+        await inserter.insert("raw_events", [raw_event_row(name, trace_id=name, partition=old)], name)
+    await inserter.insert("traces_rows", [trace_row(trace_id=name) for name in traces], "t")
+    scores = [score_row(trace_id="", session_id=name[8:], score_group=name, score_id=name) for name in groups]
+    await inserter.insert("scores_rows", scores, "s")
+    for partition in range(5):
+        here = {name for name in traces + groups if partition_of(record_key("project", name), 5) == partition}
+        assert here
+        assert {trace_hash("project", name) for name in here} <= set(known_trace_hashes(store, TOPIC, partition, 5))
 
 
 async def test_reading_back_gives_each_distinct_event_once_with_its_bytes(store: Client, inserter: Inserter) -> None:
@@ -115,9 +132,6 @@ async def test_open_traces_are_the_unsettled_ones_of_the_partition_page_by_page(
     store: Client, inserter: Inserter
 ) -> None:
     ids = [f"t{number:03}" for number in range(100)]
-    await inserter.insert(
-        "raw_events", [raw_event_row(f"e-{i}", trace_id=i, partition=int(i[1:]) % 2) for i in ids] * 2, "a"
-    )
     rows = [
         trace_row(trace_id=i, settled=False, status="RUNNING" if i[2] == "7" else "ERROR", row_version=2) for i in ids
     ]
@@ -126,11 +140,13 @@ async def test_open_traces_are_the_unsettled_ones_of_the_partition_page_by_page(
     await inserter.insert(
         "traces_rows", [trace_row(trace_id=i, settled=False, row_version=4) for i in ids[:5]], "again"
     )
-    expected = [("project", i, i[2] != "7") for i in [*ids[:5], *ids[60:]] if int(i[1:]) % 2 == 1]
-    page, found = open_traces(store, TOPIC, 1, 7), []
+    here = [i for i in [*ids[:5], *ids[60:]] if partition_of(record_key("project", i), 3) == 1]
+    expected = [("project", i, i[2] != "7") for i in here]
+    assert len(expected) > 7
+    page, found = open_traces(store, 1, 3, 7), []
     while page:
         found += page
-        page = open_traces(store, TOPIC, 1, 7, after=page[-1][:2])
+        page = open_traces(store, 1, 3, 7, after=page[-1][:2])
     assert found == expected
 
 

@@ -39,6 +39,7 @@ async def test_missing_topics_are_created_as_declared(
 ) -> None:
     assert await ensure_topics(settings) == [
         TopicState(f"{topic_prefix}.events", 3, created=True),
+        TopicState(f"{topic_prefix}.events.overflow", 3, created=True),
         TopicState(f"{topic_prefix}.evaluations", 3, created=True),
         TopicState(f"{topic_prefix}.dead-letters", 1, created=True),
     ]
@@ -53,13 +54,13 @@ async def test_missing_topics_are_created_as_declared(
 async def test_a_second_call_creates_nothing_and_tells_the_same(settings: Settings) -> None:
     first = await ensure_topics(settings)
     second = await ensure_topics(settings)
-    assert [state.created for state in second] == [False, False, False]
+    assert [state.created for state in second] == [False, False, False, False]
     assert [state.partitions for state in second] == [state.partitions for state in first]
 
 
 async def test_of_two_calls_at_once_each_topic_is_created_by_one(settings: Settings) -> None:
     both = await asyncio.gather(ensure_topics(settings), ensure_topics(settings))
-    assert [one.created + other.created for one, other in zip(*both, strict=True)] == [1, 1, 1]
+    assert [one.created + other.created for one, other in zip(*both, strict=True)] == [1, 1, 1, 1]
 
 
 async def test_an_existing_topic_is_kept_and_its_clock_is_warned_about(
@@ -67,7 +68,7 @@ async def test_an_existing_topic_is_kept_and_its_clock_is_warned_about(
 ) -> None:
     config = {"message.timestamp.type": "CreateTime"}
     await admin.create_topics([NewTopic(settings.events_topic, 7, 1, topic_configs=config)])
-    events, evaluations, _ = await ensure_topics(settings)
+    events, _, evaluations, _ = await ensure_topics(settings)
     assert (events.partitions, events.created) == (7, False)
     assert f"{settings.events_topic} has message.timestamp.type=CreateTime" in events.warning
     assert evaluations.warning == ""

@@ -8,16 +8,17 @@ from pipeline.store import lookups
 from tests.oracle.durable import Store
 
 
-def known_trace_hashes(store: Store, _topic: str, number: int, _partitions: int) -> "array[int]":
-    """What the archive holds of a partition."""
-    return array("Q", sorted(trace_hash(*trace) for trace in store.archived_from(number)))
+def known_trace_hashes(store: Store, _topic: str, number: int, partitions: int) -> "array[int]":
+    """What the archive holds of a partition, and of the traces that are at home there."""
+    traces = {*store.archived_from(number), *store.at_home(number, partitions)}
+    return array("Q", sorted(trace_hash(*trace) for trace in traces))
 
 
 def open_traces(
-    store: Store, _topic: str, number: int, limit: int, after: tuple[str, str] = ("", "")
+    store: Store, number: int, partitions: int, limit: int, after: tuple[str, str] = ("", "")
 ) -> list[lookups.OpenTrace]:
     """Traces whose newest row says that they are open."""
-    open_ = [trace for trace in store.archived_from(number) if trace > after and store.is_settled(trace) is False]
+    open_ = [trace for trace in store.at_home(number, partitions) if trace > after and store.is_settled(trace) is False]
     rows = store.table.rows
     return [
         lookups.OpenTrace(*trace, rows["traces", trace].said["status"] != "RUNNING") for trace in sorted(open_)[:limit]

@@ -3,12 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
-from zlib import crc32
 
+from pipeline.events import headers
 from pipeline.events.decode import decode_record
 from pipeline.events.keys import event_identity, record_key
 from pipeline.events.model import Event, Micros, Record
+from pipeline.events.partition import partition_of
 from pipeline.store.rows import OffsetRangeRow, RawEventRow
+from pipeline.stream.moves import moved
 from tests.oracle.event_set import Known
 from tests.oracle.table import Table
 
@@ -28,14 +30,31 @@ class Log:
         self.known: list[list[Known]] = [[] for _ in range(PARTITIONS)]
         self.committed = [0] * PARTITIONS
         self.owners: list[object] = [None] * PARTITIONS
+        self.count = PARTITIONS  # as workers are told
 
-    def append(self, event: Event, value: bytes) -> None:
-        """What a producer does; the event is the one that is decoded from the record."""
+    def append(self, event: Event, value: bytes, count: int = 0) -> None:
+        """What a producer does that knows of so many partitions, by default of as many as workers do."""
         key = record_key(event.project_id, event.trace_id)
-        number = crc32(key) % PARTITIONS
+        self._append(partition_of(key, count or self.count), key, value, ())
+
+    def move(self, partition: int, record: Record) -> None:
+        """What a worker does with a record that belongs elsewhere."""
+        named = ((headers.MOVED, str(moved(record) + 1).encode()),)
+        self._append(partition, record.key or b"", record.value or b"", named)
+
+    def grow(self, partitions: int, owner: object) -> None:
+        """More partitions, that somebody keeps."""
+        for _ in range(partitions):
+            self.records.append([])
+            self.known.append([])
+            self.committed.append(0)
+            self.owners.append(owner)
+
+    def _append(self, number: int, key: bytes, value: bytes, named: tuple[tuple[str, bytes], ...]) -> None:
+        """The event that is kept is the one that is decoded from the record."""
         offset = len(self.records[number])
         timestamp = Micros(BEGAN + TWENTY_MINUTES * sum(map(len, self.records)))
-        record = Record(TOPIC, number, offset, timestamp, key, value, ())
+        record = Record(TOPIC, number, offset, timestamp, key, value, named)
         [decoded] = decode_record(record, 2**20)
         self.records[number].append(record)
         self.known[number].append(Known(decoded, event_identity(decoded.event_id, value)))
@@ -95,6 +114,10 @@ class Store:
     def archived_from(self, number: int) -> Iterator[Trace]:
         """Traces that have an archived event from a partition."""
         yield from (trace for trace, rows in self.archive.items() if any(row.partition == number for row in rows))
+
+    def at_home(self, number: int, partitions: int) -> Iterator[Trace]:
+        """Archived traces whose home is this partition of so many."""
+        yield from (trace for trace in self.archive if partition_of(record_key(*trace), partitions) == number)
 
     def is_settled(self, trace: Trace) -> bool | None:
         """What the newest trace row says; None where there is none."""

@@ -7,7 +7,7 @@ from pipeline.store.rows import ObservationRow, ScoreRow, TraceRow
 from tests.oracle.fold import Key, Views
 
 WHEN = frozenset(
-    {"first_seen", "updated_at", "row_version", "settled", "is_deleted", "score_group"}
+    {"first_seen", "updated_at", "row_version", "settled", "is_deleted", "score_group", "expires_at"}
 )  # say when, not what
 
 _VIEWS: dict[type, tuple[str, tuple[str, ...]]] = {

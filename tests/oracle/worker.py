@@ -30,7 +30,7 @@ from pipeline.stream.persist import Cancelled
 from pipeline.stream.pipeline import Pace, Pipeline
 from pipeline.stream.stages import Stages
 from tests.oracle.answers import known_trace_hashes, open_traces, read_back, read_back_observations, stored_traces
-from tests.oracle.durable import PARTITIONS, TOPIC, Log, Store, Write
+from tests.oracle.durable import TOPIC, Log, Store, Write
 from tests.oracle.folded import PRICE
 
 QUIET, IDLE, LONGEST = 2.0, 60.0, 150.0  # seconds
@@ -92,8 +92,8 @@ def in_memory(clock: Clock) -> Iterator[None]:
 class Sink:
     """The flush's way to the store and to Kafka; counts the calls of a flush and stops at one of them."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, log: Log) -> None:
+        self._store, self._log = store, log
         self._calls = 0
         self._die_at: int | None = None
         self._hold_at: int | None = None
@@ -125,6 +125,14 @@ class Sink:
         """The Outbox of the flush; there are no rules here."""
         await self.call(Write("evaluations", ()))
 
+    async def move(self, moves: Sequence[Any]) -> None:
+        """The Outbox of the flush. Dying in front of it leaves half of the records moved."""
+        for move in moves[: len(moves) // 2]:
+            self._log.move(move.partition, move.record)
+        await self.call(Write("moves", ()))
+        for move in moves[len(moves) // 2 :]:
+            self._log.move(move.partition, move.record)
+
     async def call(self, write: Write) -> None:
         """Whatever the flush asks for passes here first. Dying in front of an insert leaves half of it stored."""
         number, self._calls = self._calls, self._calls + 1
@@ -152,16 +160,20 @@ class Worker:
 
     def __init__(self, log: Log, store: Store, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
         self._log, self._loop = log, loop
-        self._sink = sink = Sink(store)
+        self._sink = sink = Sink(store, log)
         self._positions: dict[int, int] = {}
         self._trackers: dict[int, PrefixTracker] = {}
         self._flushing: asyncio.Task[None] | None = None
         stages = Stages(None)
-        archive = Archive(store, lambda: PRICE, lambda _: PARTITIONS, TRACE_BYTES)  # type: ignore[arg-type]
+
+        async def partitions(_topic: str) -> int:
+            return log.count
+
+        archive = Archive(store, lambda: PRICE, partitions, TRACE_BYTES)  # type: ignore[arg-type]
         collector = Collector(lambda: PRICE, lambda _: (), Waits(FIRST, HOLD, REST), stages)
         flush = Flush(sink, sink, self._commit, archive.events_of)
         limits = Limits(QUIET, IDLE, LONGEST, RESIDENT_TRACES, 2**30, OPEN_TRACES, TRACE_BYTES)
-        pace = Pace(60.0, 2**30, 2**30, 2**40, revoke_deadline=60.0)
+        pace = Pace(60.0, 2**30, 2**30, 2**40)
         intake = Intake(2**20, stages)
         self._pipeline = loop.run_until_complete(_made(archive, intake, collector, flush, limits, pace, stages, clock))
 
@@ -237,7 +249,8 @@ class Worker:
         """Everything goes, as Kafka's eager protocol has it. What is held, or will be, is given up at the deadline."""
         if self._flushing is None:
             self._sink.begin(hold_at=hold_at)
-        self._run(self._pipeline.partitions_revoked({TopicPartition(TOPIC, number) for number in self._positions}))
+        tps = {TopicPartition(TOPIC, number) for number in self._positions}
+        self._run(self._pipeline.partitions_revoked(tps, self._loop.time() + 60.0))
         if self._flushing is not None:
             self._run(self._flushing)
             self._flushing = None

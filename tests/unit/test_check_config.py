@@ -54,6 +54,13 @@ def test_a_wrong_value_is_named_with_what_was_given(monkeypatch: pytest.MonkeyPa
         ({"SPANFOLD_CLICKHOUSE_URL": "localhost:8123"}, "SPANFOLD_CLICKHOUSE_URL"),
         ({"SPANFOLD_KAFKA_BOOTSTRAP": "kafka"}, "host:port"),
         ({"SPANFOLD_LOG_LEVEL": "loud"}, "SPANFOLD_LOG_LEVEL"),
+        ({"SPANFOLD_CLICKHOUSE_URL": "https://me:hidden@db"}, "SPANFOLD_CLICKHOUSE_USER"),
+        ({"SPANFOLD_CLICKHOUSE_CA_PATH": "/ca.pem"}, "not https"),
+        ({"SPANFOLD_KAFKA_CA_PATH": "/ca.pem"}, "without TLS"),
+        ({"SPANFOLD_KAFKA_USERNAME": "me"}, "without SASL"),
+        ({"SPANFOLD_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "SPANFOLD_KAFKA_PASSWORD"),
+        ({"SPANFOLD_KAFKA_SECURITY_PROTOCOL": "sasl_ssl"}, "SPANFOLD_KAFKA_SECURITY_PROTOCOL"),
+        ({"SPANFOLD_HTTP_KEY_PATH": "/key.pem"}, "SPANFOLD_HTTP_CERTIFICATE_PATH"),
     ],
 )
 def test_contradictions_are_found(variables: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,3 +90,10 @@ def test_check_config_exits_2_when_a_setting_is_wrong_and_0_when_all_are_right(t
     assert wrong.returncode == 2
     assert "wrong: SPANFOLD_FLUSH_EVENTS" in wrong.stdout
     assert spanfold("check-config", SPANFOLD_DATA_DIR=str(tmp_path)).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [("--dry-run",), ("--json",), ("--grow", "0"), ("--grow", "many")])
+def test_growing_topics_takes_a_number(arguments: tuple[str, ...]) -> None:
+    outcome = CliRunner().invoke(app, ["topics", *arguments])
+    assert outcome.exit_code == 2
+    assert "--grow" in outcome.output

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -107,3 +108,24 @@ def compose_is_installed() -> bool:
     if not (docker := shutil.which("docker")):
         return False
     return subprocess.run([docker, "compose", "version"], capture_output=True, timeout=60, check=False).returncode == 0
+
+
+SYSTEM_LOGS = ROOT / "infra" / "clickhouse" / "config.d" / "spanfold.xml"
+# Every <…_log> of the server's own configuration (26.x); another one is bounded by nobody until it is listed here.
+KNOWN_LOGS = {
+    "query_log", "part_log", "error_log", "metric_log", "asynchronous_metric_log", "asynchronous_insert_log",
+    "query_views_log", "view_refresh_log", "backup_log", "crash_log", "trace_log", "query_thread_log", "text_log",
+    "session_log", "processors_profile_log", "query_metric_log", "latency_log", "opentelemetry_span_log",
+    "blob_storage_log", "s3queue_log",
+}  # fmt: skip
+
+
+def test_clickhouses_own_records_are_bounded_or_off() -> None:
+    (mounted,) = [volume for volume in SERVICES["clickhouse"]["volumes"] if str(volume).endswith("spanfold.xml:ro")]
+    assert (ROOT / mounted.split(":")[0]).resolve() == SYSTEM_LOGS
+    logs = {each.tag: each for each in ElementTree.parse(SYSTEM_LOGS).getroot() if each.tag.endswith("_log")}  # noqa: S314 - our own
+    assert set(logs) == KNOWN_LOGS
+    for name, log in logs.items():
+        ttl = log.findtext("ttl", "")
+        bounded = re.fullmatch(r"event_date \+ INTERVAL \d+ DAY DELETE", ttl)
+        assert (log.get("remove") == "1") != bool(bounded), name

@@ -34,6 +34,9 @@ class Outside:
     async def evaluations(self, requests: Sequence[EvaluationRequest]) -> None:
         self.calls.append(("evaluations", len(requests)))
 
+    async def move(self, moves: Sequence[Any]) -> None:
+        self.calls.append(("moves", len(moves)))
+
     async def commit(self, chunks: Sequence[Span]) -> None:
         self.calls.append(("commit", len(chunks)))
 

@@ -62,5 +62,5 @@ def test_no_python_at_all_is_told(tmp_path: Path) -> None:
 def test_help_names_every_target_and_needs_nothing(tmp_path: Path) -> None:
     outcome = make(tmp_path, "PYTHON=")
     assert outcome.returncode == 0
-    for target in ("install", "demo", "test", "lint", "types", "format", "bench", "clean"):
+    for target in ("install", "demo", "test", "lint", "types", "format", "audit", "bench", "clean"):
         assert f"make {target} " in outcome.stdout

@@ -201,7 +201,7 @@ def test_pydantic_ai_agent_leaves_usage_to_its_model_calls() -> None:
             scope="pydantic-ai",
         )
     )
-    assert (call["type"], call["usage"]) == ("GENERATION", {"input_tokens": 30})
+    assert (call["type"], call["usage"]) == ("GENERATION", {"gen_ai.usage.input_tokens": 30})
     assert call["input"] == '[{"event.name":"gen_ai.user.message","content":"q","role":"user"}]'
     assert call["output"] == '{"role":"assistant","content":"a"}'
 
@@ -244,7 +244,11 @@ def test_traceloop_indexed_messages_and_workflow() -> None:
         '[{"role":"system","content":"be brief"},{"role":"user"},{"content":"third"},{"content":"last"}]'
     )
     assert fields["tool_calls"] == ['{"id":"c","name":"f","arguments":"{}","type":"function","index":0}']
-    assert (fields["type"], fields["usage"], fields["user_id"]) == ("GENERATION", {"prompt_tokens": 5}, "u")
+    assert (fields["type"], fields["usage"], fields["user_id"]) == (
+        "GENERATION",
+        {"gen_ai.usage.prompt_tokens": 5},
+        "u",
+    )
     assert fields["metadata"]["tools"] == [{"name": "f", "parameters": {"type": "object"}}]
     assert fields["metadata"]["plan"] == "pro"
     workflow = fields_of(span_of({"traceloop.span.kind": "workflow", "traceloop.entity.input": '{"args": []}'}))
@@ -324,3 +328,14 @@ def test_an_old_python_sdk_calls_generations_spans() -> None:
     for version, kind in (("3.3.0", "GENERATION"), ("3.4.0", "SPAN"), ("odd", "SPAN")):
         span = span_of(said)._replace(scope=Scope("langfuse-sdk", version))
         assert fields_of(span)["type"] == kind, version
+
+
+def test_an_experiment_s_metadata_is_the_same_map_as_one_attribute_and_as_one_for_each_key() -> None:
+    prefix = "langfuse.experiment."
+    whole = {prefix + "name": "run 1", prefix + "metadata": '{"model": "m"}', prefix + "item.metadata": '{"n": 1}'}
+    split = {prefix + "name": "run 1", prefix + "metadata.model": "m", prefix + "item.metadata.n": 1}
+    expected = {"name": "run 1", "metadata": {"model": "m"}, "item.metadata": {"n": 1}}
+    for attributes in (whole, split, whole | split):
+        assert fields_of(span_of(attributes))["metadata"]["experiment"] == expected
+    odd = {prefix + "metadata": "text", prefix + "metadata.model": "m"}
+    assert fields_of(span_of(odd))["metadata"]["experiment"] == {"metadata": "text", "metadata.model": "m"}

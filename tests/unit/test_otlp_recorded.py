@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from pipeline.cost.usage import normalise
 from pipeline.events import headers
 from pipeline.events.model import Event, Kind
 from pipeline.events.otlp.records import SPLIT, otlp_events
@@ -191,8 +192,8 @@ def test_open_llmetry() -> None:
     )  # fmt: skip
     assert chat["model_parameters"] == '{"max_tokens":50,"temperature":0.3}'
     assert chat["usage"] == {
-        "input_tokens": 1205, "output_tokens": 187, "total_tokens": 1392, "cache_read.input_tokens": 1024,
-        "reasoning_tokens": 128,
+        "gen_ai.usage.input_tokens": 1205, "gen_ai.usage.output_tokens": 187, "gen_ai.usage.total_tokens": 1392,
+        "gen_ai.usage.cache_read.input_tokens": 1024, "gen_ai.usage.reasoning_tokens": 128,
     }  # fmt: skip
     assert '"content":"be brief"' in chat["input"]
     assert "The capital of France is Paris." in chat["output"]
@@ -217,8 +218,11 @@ def test_openinference() -> None:
         "GENERATION", "gpt-4o-2024-08-06", "oi-user", "oi-sess",
     )  # fmt: skip
     assert chat["usage"] == {
-        "total": 1392, "prompt": 1205, "completion": 187, "prompt_details.cache_read": 1024, "prompt_details.audio": 0,
-        "completion_details.reasoning": 128, "completion_details.audio": 0,
+        f"llm.token_count.{name}": count
+        for name, count in {
+            "total": 1392, "prompt": 1205, "completion": 187, "prompt_details.cache_read": 1024,
+            "prompt_details.audio": 0, "completion_details.reasoning": 128, "completion_details.audio": 0,
+        }.items()
     }  # fmt: skip
     assert chat["model_parameters"] == '{"max_tokens":50,"temperature":0.3,"user":"end-user-1"}'
     assert chat["input"].startswith('{"model":"gpt-4o","messages":[{"role":"system","content":"be brief"}')
@@ -253,3 +257,25 @@ def test_json_of_a_plain_program() -> None:
     assert (root["start_time"], root["end_time"]) == (1795424333087391, 1795424333087482)
     assert root["metadata"]["attributes"] == {"n": 3, "f": 1.5, "b": True, "arr": ["a", "b"]}
     assert read.parent("json-child") == "json-root"
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("otel-openllmetry", "openai.chat"),
+        ("otel-openinference", "ChatCompletion"),
+        ("otel-logfire", "Chat Completion with 'gpt-4o'"),
+    ],
+)
+def test_one_answer_of_the_provider_is_the_same_usage_whichever_instrumentation_saw_it(folder: str, name: str) -> None:
+    """1,205 tokens in, 1,024 of them cached; 187 out, 128 of them reasoning: what the provider's stand-in answered."""
+    given = Read(folder, "001").observations[name][0].fields["usage"]
+    assert normalise(given, "gpt-4o").usage == {
+        "input": 181, "input_cached": 1024, "output": 59, "output_reasoning": 128, "total": 1392,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("client", [SDK_4, SDK_5])
+def test_a_reference_to_a_medium_in_metadata_is_the_same_text_from_either_sdk(client: str) -> None:
+    metadata = Read(client, "026").one("multimodal")["metadata"]
+    assert metadata["img"] == "@@@langfuseMedia:type=image/png|id=a3-kNPkqi4CqsC2b8aEuSf|source=base64_data_uri@@@"

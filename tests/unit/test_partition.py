@@ -1,11 +1,13 @@
 """One partition's memory: what settles and when, what leaves and falls asleep, and what is known of what left."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from pipeline.events.model import Event, Kind, Micros
 from pipeline.fold.state import SKELETON
+from pipeline.stream import partition as module
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.part import Part
 from pipeline.stream.partition import SECOND, WAKE_AT_ONCE, Limits, Partition
@@ -302,3 +304,40 @@ def test_a_trace_counts_more_than_its_events() -> None:
     part = partition()
     part.create(key("a"), "p", "a", Micros(1))
     assert part.size == SKELETON
+
+
+def test_what_is_called_for_but_not_handed_over_still_sleeps_and_an_event_takes_it_from_the_queue() -> None:
+    part = asleep("a", "b", "c", "d", open=1)
+    assert (due(part), list(part.sleeping)) == ([], [key(name) for name in "abcd"])
+    assert part.asleep(room=1) == [("p", "a")]
+    assert (part.asleep(room=0), part.asleep(room=-5)) == ([], [])
+    take(part, "b")
+    assert (part.asleep(), list(part.sleeping)) == ([("p", "c")], [key("d")])
+
+
+async def test_who_brings_more_traces_waits_while_too_many_are_to_be_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """I6: a worker whose store is slow does not collect names of traces without end."""
+    monkeypatch.setattr(module, "WAKE_AT_ONCE", 2)
+    part = asleep(*(f"t{number}" for number in range(6)), open=2)
+    assert not part.is_crowded
+    waits = [asyncio.create_task(part.until_fewer())]
+    await asyncio.sleep(0)
+    assert not waits[0].done(), "six are open, two may be, and two more wait"
+    due(part)
+    assert part.is_crowded
+    waits.append(asyncio.create_task(part.until_calm()))
+    assert len(part.asleep(1)) == 1
+    await asyncio.sleep(3 * module.SECONDS_TO_LOOK)
+    assert [task.done() for task in waits] == [False, False]
+    assert len(part.asleep(1)) == 1
+    await asyncio.wait_for(asyncio.gather(*waits), 5)
+
+
+async def test_nobody_waits_for_a_partition_that_is_gone() -> None:
+    part = partition()
+    for number in range(3 * WAKE_AT_ONCE):
+        part.fall_asleep(key(str(number)), "p", ended=False)
+    due(part)
+    assert part.is_crowded
+    part.revoked = True
+    await asyncio.wait_for(asyncio.gather(part.until_calm(), part.until_fewer()), 5)

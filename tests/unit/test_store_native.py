@@ -79,3 +79,11 @@ def test_a_mixture_of_text_and_bytes_is_refused() -> None:
 )
 def test_rows_have_one_value_for_each_column(table: str, row: NamedTuple) -> None:
     assert tuple(TABLES[table].columns) == row._fields
+
+
+def test_a_value_that_cannot_be_written_is_not_told_in_the_error() -> None:
+    """Errors go to logs, and what people said to a model must not."""
+    row = observation_row(input="a private sentence \ud800")
+    with pytest.raises(EncodeError, match=r"observations_rows\.input") as caught:
+        encode(TABLES[OBSERVATIONS], [row])
+    assert "private" not in str(caught.value)

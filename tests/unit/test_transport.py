@@ -1,192 +1,127 @@
-"""The transport between Kafka's client and the agent: whatever is dropped on the way is read again (I2)."""
+"""What a fetch brings that outlasts a rebalance is read again, never skipped."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeline.stream.offsets import TopicPartition
+from pipeline.stream import transport
+from pipeline.stream.membership import Membership
 from pipeline.stream.transport import ChunkConsumer
 
-TPS = [TP("events", 0), TP("events", 1)]
-COMMITTED = {TPS[0]: 100, TPS[1]: None}  # of the other one nothing was ever committed
-OLDEST = 7
+
+class Consumer(ChunkConsumer):
+    """Its fetch is the test's; Faust's start is left out."""
+
+    should_stop = False
+
+    def __init__(self) -> None:
+        monitor = SimpleNamespace(track_tp_end_offset=lambda *_: None)
+        self.app: Any = SimpleNamespace(consumer_generation_id=3, monitor=monitor)
+        self._membership = Membership("", 10.0)
+        self._trackers = {}
+        self._thread: Any = SimpleNamespace(seek_to_beginning=self._to_beginning)
+        self.flow_active = True
+        self.seeks: list[int] = []  # generations in which it went back to the committed offsets
+        self.seek_fails = 0
+        self.begun: list[Any] = []  # partitions that were read from the beginning again
+        self.committed = {TP("events", 0): 3, TP("events", 1): 4}
+        self.assigned = {TP("events", 0), TP("events", 1)}
+        self.during_fetch: Any = lambda: None
+
+    async def _wait_next_records(self, timeout: float) -> Any:
+        self.during_fetch()
+        records = [SimpleNamespace(offset=offset, timestamp=1) for offset in (5, 6)]
+        return {TP("events", 0): records, TP("events", 1): records}, None
+
+    async def perform_seek(self) -> None:
+        if self.seek_fails:
+            self.seek_fails -= 1
+            raise KafkaConnectionError
+        self.seeks.append(self.app.consumer_generation_id)
+        self._committed_offset = dict(self.committed)
+
+    async def _to_beginning(self, *partitions: Any) -> None:
+        self.begun += [tuple(each) for each in partitions]
+
+    def assignment(self) -> Any:
+        return self.assigned
+
+    def highwater(self, tp: Any) -> int:
+        return 7
+
+    async def delivered(self, between: Any = lambda: None) -> list[tuple[int, int]]:
+        found = []
+        async for tp, message in self.getmany(1.0):
+            found.append((tp.partition, message.offset))
+            between()
+        return found
 
 
-class Scripted(ChunkConsumer):
-    """The consumer on a client of its own: each fetch takes the next ten records, and moves on as Kafka's does."""
-
-    def __init__(self, positions: dict[Any, int], gaps: Iterable[int] = ()) -> None:
-        consumer = SimpleNamespace(committed=COMMITTED.get)
-        self._thread: Any = SimpleNamespace(_ensure_consumer=lambda: consumer, call_thread=self._called)
-        self.app: Any = SimpleNamespace(
-            consumer_generation_id=1, monitor=SimpleNamespace(track_tp_end_offset=lambda *_: None)
-        )
-        self._init_chunks(SimpleNamespace(listener=None))  # type: ignore[arg-type]
-        self._buffered_partitions: set[Any] = set()
-        self.flow_active, self.active, self.stopping = True, set(TPS), False
-        self.positions, self.gaps = positions, set(gaps)
-        self.meanwhile: Callable[[], None] = lambda: None  # what happens while the records are on their way
-        self.got: dict[Any, list[int]] = {tp: [] for tp in TPS}
-
-    async def _called(self, what: Callable[..., Any], *args: Any) -> Any:
-        return what(*args)
-
-    @property
-    def should_stop(self) -> bool:
-        return self.stopping
-
-    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
-        records = {}
-        for tp, position in self.positions.items():
-            offsets = [offset for offset in range(position, position + 10) if offset not in self.gaps]
-            records[tp] = [SimpleNamespace(offset=offset, timestamp=0) for offset in offsets]
-            self.positions[tp] = position + 10
-        self.meanwhile()
-        return records, self.active
-
-    async def earliest_offsets(self, *partitions: Any) -> dict[Any, int]:
-        return dict.fromkeys(partitions, OLDEST)
-
-    async def seek_wait(self, partitions: Any) -> None:
-        self.positions.update(partitions)
-
-    def highwater(self, _: Any) -> int:
-        return 0
-
-    async def fetch(self, most: int = 2) -> None:
-        """One fetch, of which the caller takes so many chunks."""
-        stream: AsyncIterator[Any] = self.getmany(1.0)
-        async with aclosing(stream) as chunks:  # type: ignore[type-var]
-            async for tp, message in chunks:
-                self.got[tp] += [record.offset for record in message.value]
-                most -= 1
-                if not most:
-                    return
+async def test_records_are_delivered_as_chunks() -> None:
+    consumer = Consumer()
+    assert await consumer.delivered() == [(0, 6), (1, 6)]
+    assert consumer.seeks == []
 
 
-def whole(consumer: Scripted) -> bool:
-    """Nothing is missing and nothing is there twice."""
-    starts = {TPS[0]: 100, TPS[1]: OLDEST}
-    expected = {
-        tp: [n for n in range(starts[tp], (got or [0])[-1] + 1) if n not in consumer.gaps]
-        for tp, got in consumer.got.items()
-    }
-    return consumer.got == expected
-
-
-def flow_stops(consumer: Scripted) -> None:
-    consumer.flow_active = False
-
-
-def generation_changes(consumer: Scripted) -> None:
+def rebalance(consumer: Consumer) -> None:
     consumer.app.consumer_generation_id += 1
 
 
-def partition_is_paused(consumer: Scripted) -> None:
-    consumer.active.discard(TPS[0])
+def stop_flow(consumer: Consumer) -> None:
+    consumer.flow_active = False
 
 
-def call_is_cancelled(_: Scripted) -> None:
-    raise TimeoutError
+@pytest.mark.parametrize(("event", "generation"), [(rebalance, 4), (stop_flow, 3)])
+async def test_what_a_fetch_brings_after_a_rebalance_began_is_read_again(event: Any, generation: int) -> None:
+    consumer = Consumer()
+    consumer.during_fetch = lambda: event(consumer)
+    assert await consumer.delivered() == []
+    assert (consumer.seeks, consumer.begun) == ([generation], [])
+    assert consumer._trackers == {}
 
 
-DROPS = (flow_stops, partition_is_paused, call_is_cancelled)
+@pytest.mark.parametrize("committed", [{TP("events", 0): 0}, {}])
+async def test_a_partition_of_which_nothing_was_committed_is_read_from_its_beginning(committed: dict[Any, int]) -> None:
+    consumer = Consumer()
+    consumer.committed = committed | {TP("events", 1): 4}
+    consumer.during_fetch = lambda: stop_flow(consumer)
+    assert await consumer.delivered() == []
+    assert (consumer.seeks, consumer.begun) == ([3], [("events", 0)])
 
 
-def calm(consumer: Scripted) -> None:
-    consumer.flow_active, consumer.active, consumer.meanwhile = True, set(TPS), lambda: None
+async def test_where_nothing_is_assigned_any_more_there_is_nothing_to_go_back_to() -> None:
+    consumer = Consumer()
+    consumer.assigned = set()
+    consumer.during_fetch = lambda: stop_flow(consumer)
+    assert await consumer.delivered() == []
+    assert consumer.seeks == []
 
 
-async def drop(consumer: Scripted, how: Callable[[Scripted], None]) -> None:
-    consumer.meanwhile = lambda: how(consumer)
-    try:
-        await consumer.fetch()
-    except TimeoutError:
-        assert how is call_is_cancelled
-    calm(consumer)
+@pytest.mark.parametrize("event", [rebalance, stop_flow])
+async def test_a_rebalance_between_two_chunks_of_a_fetch_has_the_second_read_again(event: Any) -> None:
+    consumer = Consumer()
+    assert await consumer.delivered(between=lambda: event(consumer)) == [(0, 6)]
+    assert len(consumer.seeks) == 1
 
 
-@pytest.mark.parametrize("how", DROPS)
-@pytest.mark.parametrize("before", [0, 2])
-async def test_a_fetch_that_was_dropped_is_read_again(how: Callable[[Scripted], None], before: int) -> None:
-    consumer = Scripted({TPS[0]: 100, TPS[1]: OLDEST})
-    for _ in range(before):
-        await consumer.fetch()
-    await drop(consumer, how)
-    await drop(consumer, how)
-    for _ in range(3):
-        await consumer.fetch()
-    assert whole(consumer)
-    assert all(len(got) >= 20 + 10 * before for got in consumer.got.values())
+async def test_going_back_is_tried_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "SEEK_AGAIN", 0.0)
+    consumer = Consumer()
+    consumer.during_fetch, consumer.seek_fails = (lambda: stop_flow(consumer)), 3
+    assert await consumer.delivered() == []
+    assert (consumer.seeks, consumer.seek_fails) == ([3], 0)
 
 
-@given(st.lists(st.tuples(st.sampled_from([None, *DROPS]), st.integers(1, 2)), max_size=20))
-def test_whatever_is_dropped_and_when_nothing_is_skipped(happens: list[tuple[Any, int]]) -> None:
-    async def run() -> Scripted:
-        consumer = Scripted({TPS[0]: 100, TPS[1]: OLDEST}, gaps=[112, 113, 114, 120])
-        for how, most in happens:
-            if how is None:
-                await consumer.fetch(most)
-            else:
-                await drop(consumer, how)
-            assert whole(consumer)
-        for _ in range(3):
-            await consumer.fetch()
-        return consumer
+async def test_a_consumer_that_stops_goes_nowhere() -> None:
+    consumer = Consumer()
 
-    consumer = asyncio.run(run())
-    assert whole(consumer)
-    assert all(consumer.got.values())
+    def stop() -> None:
+        stop_flow(consumer)
+        consumer.should_stop = True
 
-
-async def test_after_a_rebalance_reading_begins_at_what_was_committed() -> None:
-    """Though the client is further already: Faust's seek came before a fetch that nobody took."""
-    consumer = Scripted({TPS[0]: 130, TPS[1]: OLDEST + 20})
-    for _ in range(3):
-        await consumer.fetch()
-    assert whole(consumer)
-    assert all(consumer.got.values())
-
-
-async def test_what_a_caller_did_not_take_is_read_again() -> None:
-    consumer = Scripted({TPS[0]: 100, TPS[1]: OLDEST})
-    await consumer.fetch(most=1)
-    for _ in range(3):
-        await consumer.fetch()
-    assert whole(consumer)
-    assert all(consumer.got.values())
-
-
-async def test_a_partition_whose_buffer_is_full_is_delivered_all_the_same() -> None:
-    consumer = Scripted({TPS[0]: 100, TPS[1]: OLDEST})
-    consumer.active.discard(TPS[0])
-    consumer._buffered_partitions.add(TPS[0])
-    await consumer.fetch()
-    assert consumer.got[TPS[0]] == list(range(100, 110))
-
-
-async def test_a_gap_in_the_log_itself_is_passed() -> None:
-    consumer = Scripted({TPS[0]: 100, TPS[1]: OLDEST}, gaps=range(100, 105))
-    for _ in range(4):
-        await consumer.fetch()
-    assert consumer.got[TPS[0]][0] == 105
-    assert whole(consumer)
-
-
-async def test_a_revoked_partition_begins_anew() -> None:
-    consumer = Scripted({TPS[0]: 100, TPS[1]: OLDEST})
-    await consumer.fetch()
-    consumer._positions.forget([TopicPartition(*tp) for tp in TPS])
-    generation_changes(consumer)
-    consumer.positions = {TPS[0]: 100, TPS[1]: OLDEST}
-    consumer.got = {tp: [] for tp in TPS}
-    await consumer.fetch()
-    assert whole(consumer)
-    assert all(consumer.got.values())
+    consumer.during_fetch = stop
+    assert await consumer.delivered() == []
+    assert consumer.seeks == []

@@ -1,6 +1,6 @@
 """OpenTelemetry's own conventions for generative AI: attributes, span events, and the newer message attributes.
 
-Usage keeps its names below `gen_ai.usage.`; what they mean together is for pipeline.cost to say.
+Usage keeps the whole names of its attributes; what they mean together is for pipeline.cost to say.
 Source: opentelemetry.io, semantic conventions 1.28 to 1.37 for generative AI.
 """
 
@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.events.mapping.readers import (
     after_start,
     always,
-    counts,
+    counts_below,
     named,
     one_of,
     parameters,
@@ -110,7 +110,7 @@ RULES = (
     Rule("model", "gen_ai.request.model", text),
     Rule("model_parameters", "gen_ai.request.*", parameters("model", "type")),
     Rule("cost", "gen_ai.usage.cost", total_cost),
-    Rule("usage", "gen_ai.usage.*", lambda value, span: counts({k: v for k, v in value.items() if k != "cost"})),
+    Rule("usage", "gen_ai.usage.*", counts_below("gen_ai.usage.", "cost")),
     Rule("completion_start_time", "gen_ai.response.time_to_first_chunk", after_start(_SECONDS)),
     Rule("completion_start_time", "event:gen_ai.content.completion.chunk", _first),
     Rule("session_id", "gen_ai.conversation.id", text),

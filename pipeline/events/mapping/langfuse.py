@@ -27,6 +27,7 @@ from pipeline.events.mapping.rule import IGNORE, Mapper, Rule
 from pipeline.events.otlp.span import Span
 
 SCOPE = "langfuse-sdk"
+_REFERENCE = '"@@@langfuseMedia:'
 _JSON_METADATA_SINCE = 5  # major version of the Python SDK
 _TYPES = ("span", "generation", "event", "embedding", "agent", "tool", "chain", "retriever", "guardrail", "evaluator")
 _TYPE = one_of({name.upper(): name.upper() for name in _TYPES}, upper=True)
@@ -59,8 +60,9 @@ def _type(value: Any, span: Span) -> Any:
 
 
 def _metadata(value: Any, span: Span) -> Any:
-    """One value of metadata."""
-    return parsed(value) if _writes_json(span) else structure(value)
+    """One value of metadata. Version 4 writes a reference to a medium as JSON too, though it is a text."""
+    is_json = _writes_json(span) or (isinstance(value, str) and value.startswith(_REFERENCE))
+    return parsed(value) if is_json else structure(value)
 
 
 def _whole_metadata(value: Any, span: Span) -> dict[str, Any] | None:
@@ -77,7 +79,16 @@ def _text_of_metadata(value: Any, span: Span) -> str | None:
 
 
 def _experiment(value: dict[str, Any], _span: Span) -> dict[str, Any]:
-    return {"experiment": {key: structure(item) for key, item in value.items()}}
+    """SDK 4 writes each key of the two maps of metadata as an attribute of its own, 3 and 5 the map as JSON."""
+    found: dict[str, Any] = {}
+    for key, item in sorted(value.items()):  # a map stands before its keys
+        owner, inside, name = key.partition("metadata.")
+        below = found.setdefault(f"{owner}metadata", {}) if inside else None
+        if isinstance(below, dict):
+            below[name] = structure(item)
+        else:
+            found[key] = structure(item)
+    return {"experiment": found}
 
 
 def _writes_json(span: Span) -> bool:

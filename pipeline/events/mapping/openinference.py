@@ -5,7 +5,7 @@ from typing import Any
 from pipeline.events.mapping.indexed import nested, unwrapped
 from pipeline.events.mapping.readers import (
     always,
-    counts,
+    counts_below,
     named,
     obj,
     one_of,
@@ -85,7 +85,7 @@ RULES = (
     Rule("model", "reranker.model_name", text),
     Rule("model_parameters", "llm.invocation_parameters", parameters("model", "messages")),
     Rule("model_parameters", "embedding.invocation_parameters", parameters("model")),
-    Rule("usage", "llm.token_count.*", counts),
+    Rule("usage", "llm.token_count.*", counts_below("llm.token_count.")),
     Rule("cost", "llm.cost.*", _costs),
     Rule("completion_start_time", "event:First Token Stream Event", _first_token),
     Rule("metadata", "metadata", obj),

@@ -23,8 +23,8 @@ the span events of that name, `span` the span itself, and `field:x` concludes fr
 
 ## What is always so
 - Times are microseconds; OTLP's nanoseconds are cut. A span without an end is running. An `EVENT` has no end.
-- Usage keeps the names the client gave (below `gen_ai.usage.` or `llm.token_count.` without that prefix, nested names
-  joined by a dot) and is made canonical when it is priced. Costs are US dollars.
+- Usage keeps the names the client gave (with `gen_ai.usage.` or `llm.token_count.` in front, which tells how to read
+  them; nested names joined by a dot) and is made canonical when it is priced. Costs are US dollars.
 - Input and output are text: JSON without insignificant white space, anything else as it came.
 - `tool_calls` of a generation are read from its output, whatever provider's shape that has. Tool definitions are
   `metadata.tools`.

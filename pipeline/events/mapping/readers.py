@@ -125,6 +125,20 @@ def counts(value: Any, _span: Span | None = None) -> dict[str, int] | None:
     return usage_details(found) or None if isinstance(found, dict) else None
 
 
+def counts_below(prefix: str, *without: str) -> Read:
+    """Counts of a group of attributes by their whole names.
+
+    The convention's prefix stays, because it tells what the counts mean together (pipeline/cost/usage_rules.py):
+    `cache_read_input_tokens` is a part of `gen_ai.usage.input_tokens`, but stands beside Anthropic's `input_tokens`.
+    """
+
+    def read(value: dict[str, Any], _span: Span) -> dict[str, int] | None:
+        found = counts({name: count for name, count in value.items() if name not in without})
+        return {prefix + name: count for name, count in found.items()} if found else None
+
+    return read
+
+
 def amounts(value: Any, _span: Span) -> dict[str, Decimal] | None:
     """US dollars by name. Raises ValueError for what is no amount."""
     found = structure(value)

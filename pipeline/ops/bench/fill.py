@@ -7,6 +7,7 @@ from itertools import islice
 from aiokafka import AIOKafkaProducer
 
 from pipeline.config import Settings
+from pipeline.kafka_client import kafka_options
 from pipeline.ops.bench.traffic import Outgoing
 
 _IN_FLIGHT = 5_000  # records that wait for their acknowledgement at once
@@ -19,7 +20,7 @@ async def fill(settings: Settings, records: Iterable[Outgoing], sent: Callable[[
     """
     size = total = 0
     rest = iter(records)
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap, compression_type="lz4", linger_ms=20)
+    producer = AIOKafkaProducer(**kafka_options(settings), compression_type="lz4", linger_ms=20)
     async with producer:
         while some := list(islice(rest, _IN_FLIGHT)):
             sends = [

@@ -15,7 +15,14 @@ from pipeline.local.supervise import Supervisor
 from pipeline.ops.topics import ensure_topics
 from pipeline.store.migrate import migrate
 
-_OURS = {"clickhouse_user": "default", "clickhouse_password": "", "clickhouse_cluster": "", "instance_id": ""}
+_OURS = {
+    "clickhouse_user": "default",
+    "clickhouse_password": "",
+    "clickhouse_cluster": "",
+    "instance_id": "",
+    "kafka_security_protocol": "PLAINTEXT",
+    "http_certificate_path": "",
+}
 
 
 @dataclass(frozen=True, slots=True)

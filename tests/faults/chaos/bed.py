@@ -158,10 +158,6 @@ class Bed:
             _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (0 if full else hard, hard))
 
-    def said(self, words: str) -> int:
-        """How often the roles have logged this so far."""
-        return sum(log.read_text(errors="replace").count(words) for log in self.stack.directory.glob("*.log"))
-
     def lag(self) -> int:
         """Records that no group has committed yet."""
         return sum(row.lag for row in asyncio.run(read_lag(self.settings)))

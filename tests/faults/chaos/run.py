@@ -16,8 +16,6 @@ from tests.fixtures.captures import produce
 BEFORE = 3.0  # seconds of undisturbed load
 RECOVERED_WITHIN = 300.0
 
-READ_AGAIN = "records_read_again"  # what a worker logs then
-
 Tell = Callable[[str], None]
 
 
@@ -82,7 +80,6 @@ class Run:
             {name: count for name, count in ended.items() if count}, judge(bed, load, self.began), failure,
         )  # fmt: skip
         tell(f"  {'good' if result.good else 'BAD'}: {result.verdict} {result.ended or ''}")
-        tell(f"  since the stack began, chunks that did not follow on the last were read again: {bed.said(READ_AGAIN)}")
         return result
 
     def _begin(self) -> None:

@@ -5,7 +5,7 @@ from aiokafka.partitioner import murmur2 as reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ingest.partition import murmur2, partition_of
+from pipeline.events.partition import murmur2, partition_of
 
 
 @given(st.binary(max_size=200))

@@ -1,0 +1,51 @@
+"""The command that makes users of ClickHouse; cli.py registers it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.errors import SettingError
+
+
+def clickhouse_users(
+    passwords: Annotated[
+        Path, typer.Option("--passwords", metavar="DIR", help="A file NAME for each user; missing ones are made.")
+    ],
+    owner: Annotated[str, typer.Option(help="Who migrates and applies retention.")] = "spanfold_migrate",
+    writer: Annotated[str, typer.Option(help="What worker, ingest and evaluate run as.")] = "spanfold_roles",
+    reader: Annotated[list[str] | None, typer.Option(help="Who reads everything. [default: spanfold_read]")] = None,
+    analyst: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=PROJECT", help="Who reads the rows of one project only.")
+    ] = None,
+    send: Annotated[bool, typer.Option("--apply", help="Send the statements, as SPANFOLD_CLICKHOUSE_USER.")] = False,
+) -> None:
+    """Print the statements that make ClickHouse users with least privilege, passwords as salted hashes.
+
+    Examples: `spanfold clickhouse-users --passwords ./secrets --analyst ann=shop`,
+    `spanfold clickhouse-users --passwords ./secrets --apply`
+    """
+    from pipeline.local.stack import load_settings
+    from pipeline.ops.clickhouse_users import Users, read_hashes, run_statements, statements
+
+    readers = tuple(reader) if reader is not None else ("spanfold_read",)
+    users = Users(owner, writer, readers, dict(_pair(each) for each in analyst or ()))
+    settings = load_settings()
+    made = statements(settings, users, read_hashes(passwords, users.roles()))
+    if send:
+        run_statements(settings, made)
+        print(f"{len(made)} statements applied")
+    else:
+        print("\n".join(f"{statement};" for statement in made))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, found, project = text.partition("=")
+    if not found or not project:
+        raise SettingError(f"--analyst is {text!r}.", remedy="Write NAME=PROJECT.")
+    return name, project
+
+
+def register(app: typer.Typer) -> None:
+    """Add it to the program."""
+    app.command(name="clickhouse-users", rich_help_panel="Set up")(clickhouse_users)

@@ -1,0 +1,26 @@
+"""How a worker process ends when it must not go on: at once, loudly, without flushing or committing anything.
+
+What it had not committed is delivered again.
+"""
+
+import os
+from typing import NoReturn
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+EXIT_BUG = 70  # EX_SOFTWARE
+EXIT_USAGE = 2  # somebody has to change a setting
+
+
+def die(event: str, **context: object) -> NoReturn:
+    """A bug: say what happened."""
+    log.critical(event, exc_info=True, **context)
+    os._exit(EXIT_BUG)
+
+
+def refuse(event: str, complaint: str) -> NoReturn:
+    """A setting is wrong: say which, and what to do."""
+    log.critical(event, error=complaint)
+    os._exit(EXIT_USAGE)

@@ -1,0 +1,80 @@
+"""How much a worker has to do: what tells the valve of the overflow how much it may let in (stream/overflow.py).
+
+Whoever sends now waits for the flush that is under way and for the one that takes his events. So others stay fresh
+while what comes from the overflow leaves flushes short. Two rules:
+- The backlog, what Kafka has of the worker's partitions and what is not folded yet, is at most SHORT records where more
+  are let in. None are while a partition is not open yet, or while more wait for the store than a flush should hold.
+- Between two flushes comes an allowance. It is halved after a flush that took LONGER than the quickest of late, and
+  raised by a half after one that did not. (So a store that is far away is not taken for one that is busy.) It never
+  falls below LEAST: the overflow of a worker that has too much to do is emptied all the same.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from pipeline.stream.batch import Batch
+from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.partition import Partition
+
+SHORT = 2_000  # records
+LONGER = 0.25  # seconds
+LATELY = 64  # flushes
+LEAST, FIRST, MOST = 200, 500, 10_000  # records between two flushes
+
+
+class Load(NamedTuple):
+    """The partitions of the events topic that a worker has, and how many more records it may be given now."""
+
+    partitions: frozenset[int]
+    total: int  # partitions of the topic, 0 while that is not known
+    room: int
+    flushes: int = 0  # that wrote something, since the start
+    seconds: float = 0.0  # that the last one took
+
+
+class Folding(Protocol):
+    """What the load asks of the pipeline."""
+
+    partitions: dict[TopicPartition, Partition]
+    batch: Batch
+    flushes: int
+    flush_seconds: float
+
+
+def load_of(pipeline: Folding, ends: Callable[[TopicPartition], tuple[int, int]], most: int) -> Load:
+    """The load now. `ends` tells (next offset to read, end of the log) of a partition, `most` events may wait."""
+    backlog = 0
+    for tp, partition in list(pipeline.partitions.items()):
+        if not partition.ready.is_set():
+            return Load(frozenset(), 0, 0)
+        position, end = ends(tp)
+        backlog += max(0, end - (position if partition.taken is None else partition.taken))
+    busy = pipeline.batch.events + len(pipeline.batch.moves) >= most
+    numbers = frozenset(tp.partition for tp in pipeline.partitions)
+    total = max((partition.count for partition in pipeline.partitions.values()), default=0)
+    room = 0 if busy else max(0, SHORT - backlog)
+    return Load(numbers, total, room, pipeline.flushes, pipeline.flush_seconds)
+
+
+class Allowance:
+    """What may still come before the next flush."""
+
+    def __init__(self) -> None:
+        self._flushes = 0
+        self._size = FIRST
+        self._used = 0
+        self._lately: deque[float] = deque(maxlen=LATELY)
+
+    def left(self, load: Load) -> int:
+        """Records, after the rules above."""
+        if load.flushes != self._flushes:
+            self._flushes, self._used = load.flushes, 0
+            self._lately.append(load.seconds)
+            is_slow = load.seconds > min(self._lately) + LONGER
+            self._size = max(LEAST, self._size // 2) if is_slow else min(MOST, self._size * 3 // 2)
+        return max(0, min(load.room, self._size - self._used))
+
+    def use(self, records: int) -> None:
+        """So many came."""
+        self._used += records

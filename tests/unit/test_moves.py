@@ -1,0 +1,88 @@
+"""A trace is folded in one partition: where its key is at home in a topic of so many partitions as it has now."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.events import headers
+from pipeline.events.decode import header
+from pipeline.events.model import Event, Kind, Micros, Record
+from pipeline.events.partition import partition_of
+from pipeline.stream.moves import MOST_MOVES, Decoded, Move, _fill, at_home, moved
+from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.partition import Limits, Partition
+
+LIMITS = Limits(2, 60, 1000, 100, 10_000, 100, 10_000)
+
+
+def partition(number: int = 0, count: int = 2) -> Partition:
+    made = Partition(TopicPartition("events", number), LIMITS)
+    made.count = count
+    return made
+
+
+def decoded(trace: str, times_moved: int = 0, where: int = 0) -> Decoded:
+    named = ((headers.MOVED, str(times_moved).encode()),) if times_moved else ()
+    record = Record("events", where, 7, Micros(1), f"p/{trace}".encode(), b"{}", named)
+    return record, [Event("p", trace, Kind.TRACE, trace, "e", Micros(1), {})]
+
+
+@given(st.integers(1, 12), st.sets(st.text("abc/:é", min_size=1, max_size=20), max_size=20))
+def test_every_trace_has_one_home_among_all_partitions(count: int, traces: set[str]) -> None:
+    every = [decoded(trace) for trace in traces]
+    folded: list[str] = []
+    for number in range(count):
+        stay, moves = at_home(partition(number, count), every)
+        folded += [events[0].trace_id for _, events in stay]
+        assert len(stay) + len(moves) == len(every)
+        assert all(move.partition == partition_of(move.record.key or b"", count) != number for move in moves)
+    assert sorted(folded) == sorted(traces)
+
+
+def test_while_the_number_of_partitions_is_not_known_all_stay() -> None:
+    every = [decoded(f"t{number}") for number in range(20)]
+    assert at_home(partition(count=0), every) == (every, [])
+
+
+def test_what_is_in_memory_stays_and_so_does_what_says_nothing() -> None:
+    here, known = partition(), next(f"t{n}" for n in range(99) if partition_of(f"p/t{n}".encode(), 2) == 1)
+    key = f"p/{known}".encode()
+    assert at_home(here, [decoded(known)])[1] == [Move("events", 1, decoded(known)[0])]
+    assert at_home(here, [(decoded(known)[0], [])]) == ([(decoded(known)[0], [])], [])
+    here.create(key, "p", known, Micros(1))
+    assert at_home(here, [decoded(known)]) == ([decoded(known)], [])
+
+
+def test_a_record_is_not_tossed_about_for_ever() -> None:
+    away = next(f"t{n}" for n in range(99) if partition_of(f"p/t{n}".encode(), 2) == 1)
+    for times, moves in ((1, 1), (MOST_MOVES - 1, 1), (MOST_MOVES, 0), (MOST_MOVES + 50, 0)):
+        assert len(at_home(partition(), [decoded(away, times)])[1]) == moves
+
+
+@pytest.mark.parametrize("value", [b"", b"-1", b"x", b"\xff", b"99999999999999999999", "²".encode()])
+def test_a_header_that_is_no_count_counts_as_no_move(value: bytes) -> None:
+    record = decoded("t")[0]._replace(headers=((headers.MOVED, value),))
+    assert moved(record) == 0
+
+
+class Box:
+    """A batch with room for so many records."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.records = room, list[Record]()
+
+    def append(self, *, timestamp: None, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> object:
+        if len(self.records) == self.room:
+            return None
+        self.records.append(Record("", 0, 0, Micros(0), key, value, tuple(headers)))
+        return self
+
+
+def test_a_moved_record_keeps_key_value_and_headers_and_counts_its_moves() -> None:
+    record = decoded("t", 3)[0]
+    record = record._replace(headers=((headers.PROJECT, b"p"), *record.headers))
+    box = Box(1)
+    assert _fill(box, [Move("events", 1, record)] * 2, 0) == 1
+    [sent] = box.records
+    assert (sent.key, sent.value, header(sent, headers.PROJECT)) == (record.key, record.value, b"p")
+    assert [value for name, value in sent.headers if name == headers.MOVED] == [b"4"]
