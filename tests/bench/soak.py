@@ -3,7 +3,7 @@
 A stack of its own with two workers and an evaluator. First the load is whatever workers keep up with, for half a
 minute; then 70 % of that until the end. The figures that matter are the slopes: all of them must be flat, or saw teeth.
 `SPANFOLD_SOAK_MINUTES=30 python -m tests.bench.soak`, 8 minutes by default; `SPANFOLD_SOAK_RATE=5000` takes that many
-events a second instead. It asserts nothing.
+events a second instead. It asserts nothing; `make chaos ARGS=--page-only` puts its table into docs/reliability.md.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from pipeline.ops.bench.traffic import PROJECT, Outgoing, traffic
 from pipeline.ops.kafka_admin import BrokerUnreachableError
 from pipeline.registry import open_registry
 from tests.faults.chaos.bed import WORKERS, Bed, running_bed
-from tests.faults.chaos.report import described, machine
+from tests.faults.chaos.report import SOAKED, described, machine
 
 SHARE = 0.7
 CALIBRATE = 30.0  # seconds
@@ -59,18 +59,20 @@ def look(bed: Bed, began: float, sent: int) -> Look:
     return Look((time.monotonic() - began) / 60, sent, lag, parts, memory, handles)
 
 
-def show(looks: Sequence[Look]) -> None:
-    """The table, and the slopes of the second half."""
+def table(looks: Sequence[Look]) -> list[str]:
+    """What was seen, and the slopes of the second half."""
     names = ["minute", "sent", "lag", "parts", *(f"{name} MiB/handles" for name in WATCHED)]
-    print("| " + " | ".join(names) + " |\n" + "|---" * len(names) + "|")
+    lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
     for each in looks:
         cells = [f"{each.memory.get(name, 0):.0f}/{each.handles.get(name, 0)}" for name in WATCHED]
-        print(f"| {each.minute:.1f} | {each.sent:,} | {each.lag:,} | {each.parts} | " + " | ".join(cells) + " |")
+        lines.append(f"| {each.minute:.1f} | {each.sent:,} | {each.lag:,} | {each.parts} | " + " | ".join(cells) + " |")
     half = looks[len(looks) // 2 :]
+    lines.append("")
     for name in WATCHED:
         memory = _slope([(each.minute, each.memory.get(name, 0)) for each in half])
         handles = _slope([(each.minute, float(each.handles.get(name, 0))) for each in half])
-        print(f"{name}: {memory:+.2f} MiB and {handles:+.2f} handles a minute in the second half")
+        lines.append(f"- {name}: {memory:+.2f} MiB and {handles:+.2f} handles a minute in the second half")
+    return lines
 
 
 async def soak(bed: Bed, minutes: float, rate: int) -> list[Look]:
@@ -136,8 +138,10 @@ def main() -> None:
         registry.close()
         bed.up(*WORKERS, "ingest", "evaluator")
         looks = asyncio.run(soak(bed, minutes, rate))
-        print(described(machine(bed)) + ".\n")
-        show(looks)
+        lines = [f"{described(machine(bed))}. {time.strftime('%Y-%m-%d %H:%M', time.gmtime())}.", "", *table(looks)]
+    SOAKED.parent.mkdir(exist_ok=True)
+    SOAKED.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,13 @@ Results = Mapping[str, Mapping[str, Any]]
 WIDTH = 120
 
 TEXT = Path(__file__).with_name("page.md")
+SOAKED = Path(".chaos/soak.md")  # what tests/bench/soak.py left
+LONG_RUN = """
+## A long run
+
+`SPANFOLD_SOAK_MINUTES=30 python -m tests.bench.soak`: two workers at 70 % of the load that they keep up with.
+
+"""
 HEAD = (
     "fault",
     "lasts",
@@ -51,7 +58,8 @@ def write_page(path: Path, results: Results, order: Sequence[str]) -> None:
     text = TEXT.read_text(encoding="utf-8").format(
         table=table, verdict=verdict, machine=described(newest["machine"]), rate=rate, fresh=fresh
     )
-    path.write_text(text, encoding="utf-8")
+    soaked = SOAKED.read_text(encoding="utf-8") if SOAKED.exists() else "Not run here.\n"
+    path.write_text(text + LONG_RUN + soaked, encoding="utf-8")
 
 
 def _line(result: Mapping[str, Any]) -> str:

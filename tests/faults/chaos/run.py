@@ -73,7 +73,7 @@ class Run:
         goal = Goal(since, before, self._pace.fresh, RECOVERED_WITHIN, scenario.scored)
         recovery, failure = self._recover(goal)
         failure = went_wrong or failure
-        tell(f"  {failure or f'recovered after {recovery:.1f} s'}")
+        tell(f"  {failure or f'recovered after {recovery:.1f} s'}, the fault lasted {end - begin:.1f} s")
         ended = {name: kept.ended - ended.get(name, 0) for name, kept in bed.kept.items()}
         result = Result(
             scenario.name, scenario.fault, scenario.since.value, end - begin, recovery, load.sent, load.tried_again,

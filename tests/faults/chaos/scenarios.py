@@ -238,6 +238,6 @@ IN_SHORT = Scenario(
         kill("broker"), back("broker"), kill("worker-1"), up("worker-2"), *for_a_while(broker_is, CUT_OFF, 2),
         leaves("worker-3"),
     ],
-    backlog=15_000,
+    backlog=10_000,
 )  # fmt: skip
 """What CI does within a minute, judged once at its end."""
