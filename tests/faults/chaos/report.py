@@ -70,7 +70,7 @@ def _line(result: Mapping[str, Any]) -> str:
         verdict["lost"], verdict["double"], verdict["wrong"], verdict["unevaluated"],
         len(verdict["ledger"]) or "balanced",
         ", ".join(f"{name} {count}" for name, count in result["ended"].items()) or 0,
-        f"{recovery} after {result['since']}", result["at"],
+        f"{recovery} after {result['since']}", f"{result['at']}, load {result['machine']['load']}",
     ]  # fmt: skip
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
@@ -85,7 +85,5 @@ def described(about: Mapping[str, Any]) -> str:
     """The machine in one sentence."""
     return (
         f"{about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}, "
-        f"load {about['load']} "
-        f"before the last scenario (where that is above 1, other work ran beside it); Python {about['python']}, Kafka "
-        f"{about['kafka']}, ClickHouse {about['clickhouse']}, Spanfold {about['spanfold']}"
+        f"Python {about['python']}, Kafka {about['kafka']}, ClickHouse {about['clickhouse']}, Spanfold {about['spanfold']}"
     )
