@@ -85,5 +85,6 @@ def described(about: Mapping[str, Any]) -> str:
     """The machine in one sentence."""
     return (
         f"{about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}, "
-        f"Python {about['python']}, Kafka {about['kafka']}, ClickHouse {about['clickhouse']}, Spanfold {about['spanfold']}"
+        f"Python {about['python']}, Kafka {about['kafka']}, ClickHouse {about['clickhouse']}, "
+        f"Spanfold {about['spanfold']}"
     )
