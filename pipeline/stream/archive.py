@@ -10,7 +10,7 @@ How it fails: while ClickHouse does not answer, reading waits and tries again fo
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -126,7 +126,27 @@ class Archive:
         return await ask_store(question, partition.is_revoked, self._metrics)
 
     def _restored(self, tp: TopicPartition, names: Sequence[TraceKey], price: Pricer) -> list[Restored]:
-        """Fold the traces; one that grows beyond the limit lets go of what was said of its first observations."""
+        """Fold the traces, and see what their stored rows were made from.
+
+        Where rows know of more than was read, somebody may have written both meanwhile (the old owner of the partition
+        has an insert under way): the archive is asked again, and what it still does not have has expired.
+        """
+        states = self._folded(tp, names, price)
+        first_seen = {name: state.first_seen for name, state in states.items()}
+        stored = lookups.stored_traces(self._client, names, first_seen)
+        if more := [name for name, each in stored.items() if _count(each) > _events(states, name)]:
+            states |= self._folded(tp, more, price)
+        gone = [each for name, each in stored.items() if _count(each) > _events(states, name)]
+        for name, rows in (lookups.stored_rows(self._client, gone) if gone else {}).items():
+            state = states.setdefault(name, TraceState(*name, stored[name].first_seen))
+            state.base_count = _count(stored[name]) - state.event_count
+            stand_in(state, rows)
+        for state in states.values():
+            rest(state, price)
+        return [Restored(record_key(*name), state, stored.get(name)) for name, state in states.items()]
+
+    def _folded(self, tp: TopicPartition, names: Sequence[TraceKey], price: Pricer) -> dict[TraceKey, TraceState]:
+        """The traces by their archived events; one that grows beyond the limit lets go of what was said first."""
         states: dict[TraceKey, TraceState] = {}
         last, limit = TraceState("", "", Micros(0)), self._trace_bytes
         for raw in lookups.read_back(self._client, names):
@@ -141,17 +161,11 @@ class Archive:
                 shed(state)
                 limit = max(limit, 2 * state.size)
             _take(tp, state, raw)
-        first_seen = {name: state.first_seen for name, state in states.items()}
-        stored = lookups.stored_traces(self._client, names, first_seen)
-        counts = {name: states[name].event_count if name in states else 0 for name in stored}
-        gone = [each for name, each in stored.items() if _count(each) > counts[name]]
-        for name, rows in (lookups.stored_rows(self._client, gone) if gone else {}).items():
-            state = states.setdefault(name, TraceState(*name, stored[name].first_seen))
-            state.base_count = _count(stored[name]) - counts[name]
-            stand_in(state, rows)
-        for state in states.values():
-            rest(state, price)
-        return [Restored(record_key(*name), state, stored.get(name)) for name, state in states.items()]
+        return states
+
+
+def _events(states: Mapping[TraceKey, TraceState], name: TraceKey) -> int:
+    return states[name].event_count if name in states else 0
 
 
 def _take(tp: TopicPartition, state: TraceState, raw: RawEvent) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pipeline.events.canonical import to_canonical_json
+from pipeline.events.model import Kind, Micros
 from pipeline.stream.outcomes import MINUTE
 from tests.fixtures.examples import examples
 from tests.oracle import nasty
@@ -33,6 +34,7 @@ WHO = st.integers(0, 1)
 PARTITION = st.integers(0, PARTITIONS - 1)
 PAUSES = st.sampled_from([0.0, 0.0, HOLD + 0.1, QUIET + 0.1])  # until nothing is held, until a trace that ended settles
 STEP = st.integers(0, CALLS - 1)
+SLOWLY = 2_000  # turns of the loop: some flushes
 
 
 class Then(Enum):
@@ -86,6 +88,13 @@ class Cluster(RuleBasedStateMachine):
                 worker.revoke()  # it learns first that they were gone
                 free |= {number for number, owner in enumerate(self.log.owners) if owner is None}
             worker.assign(free)
+
+    @rule(slowly=st.sampled_from([True, True, False]))
+    def read(self, slowly: bool) -> None:
+        """The archive answers slowly from now on, so that other chunks are done before; or at once, as at first."""
+        self.clock.reading = SLOWLY if slowly else 0
+        for worker in filter(None, self.workers):
+            worker.wait()
 
     @rule(
         who=WHO, number=PARTITION, count=st.integers(0, 12), seconds=PAUSES, then=st.sampled_from(list(Then)), step=STEP
@@ -185,6 +194,7 @@ class Cluster(RuleBasedStateMachine):
 
     def _finish(self) -> None:
         """Everything that is under way comes to its end."""
+        self.read(slowly=False)
         for worker in filter(None, self.workers):
             worker.flush()
         for write in self.store.late:
@@ -230,3 +240,20 @@ class Cluster(RuleBasedStateMachine):
 
 Cluster.TestCase.settings = settings(max_examples=examples(2), stateful_step_count=40)
 TestI1WorkersThatShareALogAndAStore: Any = Cluster.TestCase
+
+
+def test_what_is_revoked_in_order_is_committed_before() -> None:
+    """The next owner has nothing to do again."""
+    log, store, clock = Log(), Store(), Clock()
+    loop = QuickLoop()
+    for number in range(20):
+        event = nasty.known(Kind.OBSERVATION, f"t{number}", "o", "e", Micros(nasty.AT), {"name": "open"}).event
+        log.append(event, to_canonical_json(event))
+    with in_memory(clock):
+        worker = Worker(log, store, loop, clock)
+        worker.assign(set(range(PARTITIONS)))
+        for number in range(PARTITIONS):
+            worker.deliver(number, 20)
+        worker.revoke()
+    loop.close()
+    assert log.committed == [len(records) for records in log.records]

@@ -1,5 +1,8 @@
 """A trace that was read back: is it settled, and are its stored rows what they would be now?"""
 
+from collections.abc import Sequence
+from itertools import chain, repeat
+
 import pytest
 
 from pipeline.cost.price import ObservationPricer
@@ -17,13 +20,20 @@ EVENT = Event("p", "t", Kind.TRACE, "t", "e", AT, Fields(name="n"))
 EPOCH = ObservationPricer().epoch
 
 
-async def read_back(monkeypatch: pytest.MonkeyPatch, *stored: StoredTrace) -> Partition:
-    value = to_canonical_json(EVENT)
-    raw = RawEvent(
-        "p", "t", "e", event_identity("e", value), "trace", "t", "application/json", value, "kafka", AT, "events", 0, 7,
-        0, AT, AT,
+def archived(event_id: str) -> RawEvent:
+    value = to_canonical_json(EVENT._replace(event_id=event_id))
+    return RawEvent(
+        "p", "t", event_id, event_identity(event_id, value), "trace", "t", "application/json", value, "kafka", AT,
+        "events", 0, 7, 0, AT, AT,
     )  # fmt: skip
-    monkeypatch.setattr(lookups, "read_back", lambda *_: iter([raw]))
+
+
+async def read_back(
+    monkeypatch: pytest.MonkeyPatch, *stored: StoredTrace, answers: Sequence[Sequence[RawEvent]] = ((archived("e"),),)
+) -> Partition:
+    """`answers`: what the archive has each time that it is asked; the last again and again."""
+    asked = chain(answers, repeat(answers[-1]))
+    monkeypatch.setattr(lookups, "read_back", lambda *_: iter(next(asked)))
     monkeypatch.setattr(lookups, "stored_traces", lambda *_: {(row.project_id, row.trace_id): row for row in stored})
     partition = Worker().partition
     archive = Archive(None, ObservationPricer, lambda _: 1, 10**9)  # type: ignore[arg-type]
@@ -56,3 +66,20 @@ async def test_what_the_stored_row_tells(
 async def test_a_trace_without_a_row_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     partition = await read_back(monkeypatch)
     assert (partition.traces[KEY].rewrite, KEY in partition.open) == (True, True)
+
+
+async def test_what_was_archived_while_the_archive_was_read_has_not_expired(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old owner of the partition writes two events and their row between our two questions."""
+    monkeypatch.setattr(lookups, "stored_rows", lambda *_: pytest.fail("nothing has expired"))
+    answers = [[archived("e")], [archived("e"), archived("f"), archived("g")]]
+    partition = await read_back(monkeypatch, stored(events=3), answers=answers)
+    state = partition.traces[KEY]
+    assert (state.event_count, state.base_count, state.expired, state.rewrite) == (3, 0, False, False)
+    assert partition.is_settled(KEY)
+
+
+async def test_what_the_archive_does_not_have_when_asked_again_has_expired(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookups, "stored_rows", lambda *_: {("p", "t"): []})
+    partition = await read_back(monkeypatch, stored(events=3))
+    state = partition.traces[KEY]
+    assert (state.event_count, state.base_count) == (3, 2)
