@@ -60,8 +60,8 @@ class Phase:
         shares = ", ".join(f"{what} {100 * n / self.sent:.1f} %" for what, n in sorted(self.outcomes.items()))
         rate = EVENTS / self.took
         return (
-            f"{self.sent * rate:,.0f} events/s offered, {len(self.accepted) * rate:,.0f} accepted; {self.sent} requests: "
-            f"{shares}; accepted {spread(self.accepted)}; refused {spread(self.refused)}"
+            f"{self.sent * rate:,.0f} events/s offered, {len(self.accepted) * rate:,.0f} accepted; {self.sent} "
+            f"requests: {shares}; accepted {spread(self.accepted)}; refused {spread(self.refused)}"
         )
 
 
