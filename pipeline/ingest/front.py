@@ -15,6 +15,7 @@ from pipeline.ingest.limits import Held
 from pipeline.ingest.metrics import FrontMetrics
 from pipeline.ingest.produce import EventProducer
 from pipeline.ingest.rates import Limiter
+from pipeline.ingest.waiting import Waiting
 
 FindScore = Callable[[str, str], Awaitable[list[str]]]
 """(project id, score id) -> what its scores are grouped by (trace, session:ID or run:ID). Raises SpanfoldError."""
@@ -29,6 +30,7 @@ class FrontDoor:
     producer: EventProducer
     metrics: FrontMetrics
     held: Held
+    waiting: Waiting
     limiter: Limiter
     fairness: Fairness
     lag: LagWatch
