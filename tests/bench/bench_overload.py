@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -285,9 +285,8 @@ def main(seconds: float = 150.0, times: float = 3.0) -> None:
         kafka.start()
         store.start()
         try:
-            stack = new_stack(kafka, store, Path(folder) / "stack")
-            run(stack, times, seconds)
-            stack.close()
+            with closing(new_stack(kafka, store, Path(folder) / "stack")) as stack:
+                run(stack, times, seconds)
         finally:
             store.stop()
             kafka.stop()

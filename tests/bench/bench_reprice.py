@@ -20,6 +20,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -277,9 +278,8 @@ def main(observations: int = 1_000_000) -> None:
         kafka.start()
         store.start()
         try:
-            stack = new_stack(kafka, store, Path(folder) / "stack")
-            run(stack, stack.worker(first_rule_sampling=0), observations)
-            stack.close()
+            with closing(new_stack(kafka, store, Path(folder) / "stack")) as stack:
+                run(stack, stack.worker(first_rule_sampling=0), observations)
         finally:
             store.stop()
             kafka.stop()
