@@ -93,6 +93,9 @@ class Settings(BaseSettings):
         10.0, gt=0, description="Seconds a request waits for Kafka before it is answered 503."
     )
     held_bytes: int = Field(256 * 2**20, ge=1, description="Bytes of unanswered requests held; more are answered 503.")
+    crowd_wait: float = Field(
+        1.0, ge=0, description="Where a crowd of requests has waited so many seconds, new ones are 503. 0: never."
+    )
     max_batch_events: int = Field(10_000, ge=1, description="Most events of one request.")
     max_header_bytes: int = Field(32 * 1024, ge=1024, description="Longest request line and headers together.")
     header_timeout: float = Field(10.0, gt=0, description="Seconds in which a client must have sent its headers.")

@@ -1,7 +1,8 @@
 """The gate before every route that takes events: who is it, may there be more now, and how much is read of it.
 
 Rule: the checks that cost nothing come first and nothing is read before they passed: 1 the key, 2 the project's rate
-limits, 3 room behind us (lag). Then the body: its type, its size as it comes and as it unpacks, its pace.
+limits, 3 room behind us (lag) and here (requests that wait). Then the body: its type, its size as it comes and as it
+unpacks, its pace.
 Failure: ApiError, 401, 429, 503; 415, 408, 413.
 """
 
@@ -34,6 +35,7 @@ def within_limits(front: FrontDoor, principal: Principal) -> Principal:
     """The sender again. Raises ApiError, 429 where its project sends too much, 503 where there is no room behind us."""
     front.limiter.admit(principal.project)
     front.lag.check()
+    front.waiting.check()
     return principal
 
 
@@ -44,7 +46,8 @@ async def json_body(request: Request, principal: Principal) -> AsyncIterator[byt
     _check_json(request.headers.get("content-type", ""))
     async with bounded_body(request, front.settings.max_body_bytes, front.held) as body:
         front.limiter.charge_bytes(principal.project.id, len(body))
-        yield body
+        with front.waiting.answering():
+            yield body
 
 
 def _check_json(content_type: str) -> None:

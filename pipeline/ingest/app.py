@@ -36,6 +36,7 @@ from pipeline.ingest.openapi import describe
 from pipeline.ingest.otlp_grpc import OFF, GrpcDoor
 from pipeline.ingest.produce import EventProducer
 from pipeline.ingest.rates import Limiter
+from pipeline.ingest.waiting import Waiting
 from pipeline.metrics.heartbeat import Heartbeat
 from pipeline.registry import Registry
 
@@ -70,6 +71,7 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
             producer,
             metrics,
             held=Held(settings.held_bytes, metrics),
+            waiting=Waiting(settings.crowd_wait),
             limiter=Limiter(settings),
             fairness=Fairness(settings),
             lag=lag,

@@ -15,6 +15,7 @@ from pipeline.ingest.limits import Held
 from pipeline.ingest.metrics import FrontMetrics
 from pipeline.ingest.produce import EventProducer
 from pipeline.ingest.rates import Limiter
+from pipeline.ingest.waiting import Waiting
 from pipeline.metrics.heartbeat import Heartbeat
 
 FindScore = Callable[[str, str], Awaitable[list[str]]]
@@ -30,6 +31,7 @@ class FrontDoor:
     producer: EventProducer
     metrics: FrontMetrics
     held: Held
+    waiting: Waiting
     limiter: Limiter
     fairness: Fairness
     lag: LagWatch

@@ -51,7 +51,8 @@ async def _take(request: Request, content_type: str) -> Taken:
     _check_version(request.headers.get("x-langfuse-ingestion-version"))
     async with bounded_body(request, front.settings.max_export_bytes, front.held) as body:
         front.limiter.charge_bytes(principal.project.id, len(body))
-        return await take_export(front, principal.project.id, _CONTENT[content_type], body, ROUTE)
+        with front.waiting.answering():
+            return await take_export(front, principal.project.id, _CONTENT[content_type], body, ROUTE)
 
 
 @router.post("/api/public/otel/v1/logs")

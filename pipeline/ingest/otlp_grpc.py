@@ -80,7 +80,8 @@ class GrpcDoor:
         front.limiter.charge_bytes(principal.project.id, len(body))
         front.held.take(len(body))
         try:
-            return await take_export(front, principal.project.id, headers.OTLP_PROTOBUF, body, ROUTE)
+            with front.waiting.answering():
+                return await take_export(front, principal.project.id, headers.OTLP_PROTOBUF, body, ROUTE)
         finally:
             front.held.give_back(len(body))
 

@@ -17,7 +17,18 @@ from pipeline.events import headers
 from pipeline.ingest.answers import UNKNOWN_ID
 from pipeline.local.kafka import LocalKafka
 from pipeline.ops.topics import ensure_topics
-from tests.fixtures.front_door import PROJECT, Front, basic, batch, bearer, healthy, running, span, stored
+from tests.fixtures.front_door import (
+    PROJECT,
+    Front,
+    basic,
+    batch,
+    bearer,
+    healthy,
+    running,
+    span,
+    stored,
+    stored_events,
+)
 
 pytestmark = pytest.mark.stack
 
@@ -138,6 +149,18 @@ async def test_nan_never_costs_the_neighbours(front: Front) -> None:
     judged = ids(answer) + [error["id"] for error in answer.json()["errors"]]
     assert sorted(judged) == ["e0", "e1", "e2"]
     assert {"e1", "e2"} <= set(ids(answer))
+
+
+async def test_of_a_key_that_stands_twice_the_last_holds_for_the_front_door_and_for_the_worker(front: Front) -> None:
+    """Else an event could lie in the partition of one trace and be folded into another."""
+    twice = json.dumps(span(0)).replace('"id": "e0"', '"id": "e9", "id": "e0"')
+    twice = twice.replace('"traceId": "t1"', '"traceId": "t9", "traceId": "t1"')
+    assert ids(await front.send(twice.encode(), span(1))) == ["e0", "e1"]
+    assert {record.key for record in await stored(front.settings)} == {f"{PROJECT}/t1".encode()}
+    found = sorted((event.event_id, event.trace_id) for event in await stored_events(front.settings))
+    assert found == [("e0", "t1"), ("e1", "t1")]
+    wrong = await front.client.post("/api/public/ingestion", data={"batch": "[]"})
+    assert (wrong.status_code, wrong.json()["error"]) == (415, "UnsupportedMediaTypeError")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"batch":3}', b'{"batch":[{}', b"\xff"])

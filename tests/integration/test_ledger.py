@@ -21,7 +21,7 @@ from tests.fixtures.captures import PROJECT, Outgoing, langfuse_record, produce
 from tests.fixtures.front_door import PROJECT as HTTP_PROJECT
 from tests.fixtures.front_door import healthy, running, span
 from tests.fixtures.views import wait_for
-from tests.fixtures.worker import Stack, _environment
+from tests.fixtures.worker import Stack, environment
 
 pytestmark = pytest.mark.stack
 
@@ -69,7 +69,7 @@ def by_project(balance: Balance) -> dict[str, tuple[int, ...]]:
 
 def command(stack: Stack) -> tuple[int, dict[str, Any]]:
     """Exit code and answer of `spanfold ledger --json`."""
-    done = CliRunner().invoke(app, ["ledger", "--json"], env=_environment(stack.settings))
+    done = CliRunner().invoke(app, ["ledger", "--json"], env=environment(stack.settings))
     assert done.stdout, done.exception
     return done.exit_code, json.loads(done.stdout)
 
