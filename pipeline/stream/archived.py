@@ -7,6 +7,7 @@ it are fuller than any made without it and win.
 """
 
 from collections.abc import Sequence
+from traceback import format_tb
 from typing import NamedTuple
 
 import structlog
@@ -49,7 +50,11 @@ def read(raw: RawEvent) -> Reading | None:
         )  # fmt: skip
         return None
     except Exception as error:  # a decoder's own mistake must not stop a reader for ever; it may quote the event
-        log.error("decoder_failed", trace=raw.trace_id, event_id=raw.event_id, error=type(error).__name__)
+        log.error(
+            "archived_event_unreadable",
+            project=raw.project_id, trace=raw.trace_id, event_id=raw.event_id,
+            error=type(error).__name__, where="".join(format_tb(error.__traceback__)),
+        )  # fmt: skip
         return None
     if raw.position < len(events) and events[raw.position].event_id == raw.event_id:
         return Reading(events[raw.position], events, media)
