@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import TypeVar
 
 import structlog
@@ -20,12 +21,12 @@ class Cancelled(Exception):
     """Nobody needs the answer any more: the partition it was for was revoked."""
 
 
-async def ask_store(question: Callable[[], T], unneeded: Callable[[], bool]) -> T:
+async def ask_store(question: Callable[[], T], unneeded: Callable[[], bool], threads: Executor | None = None) -> T:
     """The answer of a blocking question, however long it takes. Raises Cancelled once `unneeded`."""
     wait = 0.1
     while not unneeded():
         try:
-            return await asyncio.to_thread(question)
+            return await asyncio.get_running_loop().run_in_executor(threads, question)
         except RETRYABLE as error:
             log.warning("store_read_failed", error=str(error)[:500], retry_in=wait)
         await asyncio.sleep(wait * (0.5 + random.random() / 2))  # noqa: S311  # jitter, not a secret
