@@ -6,6 +6,7 @@ numbered by what is archived) and says nothing. An event that cannot be read at 
 it are fuller than any made without it and win.
 """
 
+from traceback import format_tb
 from typing import NamedTuple
 
 import structlog
@@ -39,6 +40,11 @@ def read(raw: RawEvent) -> Reading | None:
         events, _ = take_out(raw.value, decode_record(record_of(raw), NO_LIMIT))  # media were stored before it was
     except DecodeError as error:
         log.error("archived_event_unreadable", trace=raw.trace_id, event_id=raw.event_id, error=repr(error)[:500])
+        return None
+    except Exception as error:  # a decoder's own mistake, which may quote the event, must not end worker after worker
+        where = "".join(format_tb(error.__traceback__))
+        kind = type(error).__name__
+        log.error("archived_event_unreadable", trace=raw.trace_id, event_id=raw.event_id, error=kind, where=where)
         return None
     if raw.position < len(events) and events[raw.position].event_id == raw.event_id:
         return Reading(events[raw.position], events)

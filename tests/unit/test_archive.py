@@ -9,6 +9,7 @@ from pipeline.events.model import Event, Fields, Kind
 from pipeline.store import lookups
 from pipeline.store.lookups import RawEvent, StoredTrace
 from pipeline.store.rows import EPOCH_STEP
+from pipeline.stream import archived
 from pipeline.stream.archive import Archive
 from pipeline.stream.partition import Partition
 from tests.unit.collecting import AT, KEY, Worker
@@ -56,3 +57,14 @@ async def test_what_the_stored_row_tells(
 async def test_a_trace_without_a_row_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     partition = await read_back(monkeypatch)
     assert (partition.traces[KEY].rewrite, KEY in partition.open) == (True, True)
+
+
+async def test_an_event_that_breaks_the_decoder_is_not_counted_and_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(archived, "decode_record", broken)
+    partition = await read_back(monkeypatch)
+    assert partition.traces[KEY].event_count == 0
