@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ class Media:
                 raise Cancelled
 
 
-async def owning(outside: Outside, media: Media, pending_bytes: int = 2**30) -> Pipeline:
+async def owning(outside: Any, media: Media, pending_bytes: int = 2**30) -> Pipeline:
     stages = Stages(None)
     collector = Collector(ObservationPricer, lambda _: (), Waits(0.4, 1.0, 5.0), stages)
     flush = Flush(outside, outside, outside.commit, outside.archived)
