@@ -222,6 +222,7 @@ class Pipeline:
         )
         for tp in partitions - self.partitions.keys():
             partition = self.partitions[tp] = Partition(tp, limits, self._clock)
+            partition.fewest = 1 + max(each.partition for each in partitions)
             most = self._pace.pending_bytes // (2 * share)
             lane = self._lanes[partition] = ColdLane(partition, self._intake, self._archive, lambda: self.batch, most)
             self._start(self._archive.open(partition))
