@@ -29,7 +29,7 @@ demo: install ## Start a stack, send recorded traffic of real clients, show what
 test: lint types $(STAMPS)/kafka ## Lint, type check and test, as CI does
 	@$(BIN)/python -m pytest
 
-clients: $(STAMPS)/packages $(STAMPS)/kafka ## Run real clients of every kind against a stack (needs Go, Node.js, a JDK)
+clients: $(STAMPS)/packages $(STAMPS)/kafka ## Run real clients of every kind against a stack, and all recordings (needs Go, Node.js, a JDK)
 	@$(BIN)/python -m pytest -m clients tests/end_to_end
 
 lint: $(STAMPS)/packages ## Check style and formatting

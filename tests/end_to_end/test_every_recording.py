@@ -19,7 +19,7 @@ from tests.fixtures.recordings import Request, entities, requests
 from tests.fixtures.views import wait_until_stored
 from tests.fixtures.worker import Stack
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.clients]
 
 Rows = dict[str, list[dict[str, Any]]]
 
