@@ -198,7 +198,7 @@ def _told(record: Record) -> tuple[str, str, int]:
     """Content type, receiver and time of reception (0: not told) by the headers; of two of a name the first counts."""
     content_type, receiver, received_at = "", "kafka", 0
     for name, content in reversed(record.headers):
-        if not content:  # Kafka lets a header have no value at all
+        if content is None:  # Kafka allows headers without a value
             continue
         if name == headers.CONTENT_TYPE:
             content_type = content.decode(errors="replace")

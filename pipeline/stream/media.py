@@ -39,7 +39,9 @@ class MediaKeeper:
             await asyncio.gather(*self._puts(media[first : first + AT_ONCE], unneeded))
 
     def _puts(self, media: Sequence[tuple[str, Medium]], unneeded: Callable[[], bool]) -> list[asyncio.Task[None]]:
-        return [asyncio.create_task(ask_store(partial(self._put, *each), unneeded, self._threads)) for each in media]
+        return [
+            asyncio.create_task(ask_store(partial(self._put, *each), unneeded, threads=self._threads)) for each in media
+        ]
 
     def _put(self, project_id: str, medium: Medium) -> None:
         sha256 = base64.b64encode(medium.sha256).decode()

@@ -21,7 +21,7 @@ class Cancelled(Exception):
     """Nobody needs the answer any more: the partition it was for was revoked."""
 
 
-async def ask_store(question: Callable[[], T], unneeded: Callable[[], bool], threads: Executor | None = None) -> T:
+async def ask_store(question: Callable[[], T], unneeded: Callable[[], bool], *, threads: Executor | None = None) -> T:
     """The answer of a blocking question, however long it takes. Raises Cancelled once `unneeded`."""
     wait = 0.1
     while not unneeded():
