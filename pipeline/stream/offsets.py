@@ -4,6 +4,7 @@ Chunks of a partition are delivered in order but may be done in any order. An of
 never offered. Pure bookkeeping, no Kafka.
 """
 
+from itertools import takewhile
 from typing import NamedTuple
 
 
@@ -32,9 +33,8 @@ class PrefixTracker:
         if last not in self._chunks:
             return
         self._chunks[last] = True
-        for offset, done in list(self._chunks.items()):
-            if not done:
-                break
+        prefix = list(takewhile(self._chunks.__getitem__, self._chunks))  # not all: behind one that waits are many
+        for offset in prefix:
             del self._chunks[offset]
             self._committable = offset + 1
 
