@@ -127,7 +127,8 @@ class Pipeline:
     async def _has_media(self, partition: Partition, taken: Taken) -> None:
         """Its media are durable: it goes on like any other chunk, when there is room for what it weighs."""
         await self._room.wait()
-        await self._lanes[partition].room()
+        if lane := self._lanes.get(partition):
+            await lane.room()
         if partition.revoked:
             raise Cancelled
         self._fold(partition, taken._replace(media=(), laden=frozenset()))

@@ -36,12 +36,13 @@ class Media:
     def __init__(self) -> None:
         self.asked: list[int] = []
         self.goes = asyncio.Event()
+        self.looks_up = True  # and sees that nobody needs it any more
 
     async def keep(self, found: Sequence[tuple[str, Medium]], unneeded: Callable[[], bool]) -> None:
         self.asked.append(len(found))
         while not self.goes.is_set():
             await asyncio.sleep(0)
-            if unneeded():
+            if self.looks_up and unneeded():
                 raise Cancelled
 
 
@@ -106,6 +107,21 @@ async def test_a_partition_that_goes_while_its_media_wait_is_given_back_uncommit
     assert asyncio.get_running_loop().time() - began < SOON + 2
     media.goes.set()
     await asyncio.sleep(0)
+    await worker.flush(everything=True)
+    assert (outside.committed, outside.acked) == ([], [0])
+
+
+async def test_media_that_were_stored_when_the_partition_had_just_gone_change_nothing() -> None:
+    outside, media = Outside(), Media()
+    media.looks_up = False
+    worker = await owning(outside, media)
+    await worker.take(chunk(outside, HERE, 0, a=URI))
+    await until(lambda: bool(media.asked))
+    await worker.partitions_revoked({HERE, THERE}, soon())
+    media.goes.set()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not worker._failed.done()
     await worker.flush(everything=True)
     assert (outside.committed, outside.acked) == ([], [0])
 
