@@ -64,13 +64,8 @@ def create_app(settings: Settings, group: str, topics: Sequence[str], owner: Chu
     async def chunks(stream: Any) -> None:
         async for event in stream.noack().events():
             message = event.message
-            chunk = Chunk(
-                TopicPartition(message.topic, message.partition),
-                [to_record(record, message.topic) for record in event.value],
-                event.ack,
-            )
             try:
-                await owner.take(chunk)
+                await owner.take(chunk_of(event))
             except asyncio.CancelledError:
                 raise
             except StopError as error:
@@ -81,6 +76,14 @@ def create_app(settings: Settings, group: str, topics: Sequence[str], owner: Chu
     for topic in topics:  # an agent for each: one that waits for its store holds up no other topic
         app.agent(app.topic(topic, value_serializer="raw", key_serializer="raw"), name=topic)(chunks)
     return app
+
+
+def chunk_of(event: Any) -> Chunk:
+    """What a Faust event holds; the event lets go of it, for whoever waits for its `ack` would keep it in memory."""
+    message = event.message
+    records = [to_record(record, message.topic) for record in event.value]
+    event.value = message.value = None
+    return Chunk(TopicPartition(message.topic, message.partition), records, event.ack)
 
 
 def faust_credentials(settings: Settings) -> Any:

@@ -9,6 +9,7 @@ then the stored rows stand for the events that are gone (stream/expired.py).
 How it fails: while ClickHouse does not answer, reading waits and tries again for ever, and so do those who need it.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ T = TypeVar("T")
 
 KEYS_PER_QUERY = 500
 OPEN_PER_QUERY = 50_000
+BEHIND = 0.5  # seconds until the number of partitions is asked again
 
 
 class Restored(NamedTuple):
@@ -69,10 +71,16 @@ class Archive:
     async def open(self, partition: Partition) -> None:
         """1 fill the filter of known traces, then the partition is ready; 2 put those that are open to sleep in it.
 
-        The number of partitions is asked anew each time: a topic that grew has other traces at home here.
+        The number of partitions is asked anew each time: a topic that grew has other traces at home here. A broker that
+        has not heard of the growth yet tells fewer than are assigned; homes by its number would be wrong for days.
         """
         client, (topic, number) = self._client, partition.tp
-        partition.count = max(await self._partitions(topic), number + 1)
+        count = await self._partitions(topic)
+        while count < partition.fewest and not partition.revoked:
+            log.warning("partitions_behind", topic=topic, told=count, assigned=partition.fewest, retry_in=BEHIND)
+            await asyncio.sleep(BEHIND)
+            count = await self._partitions(topic)
+        partition.count = count
         known = partial(lookups.known_trace_hashes, client, topic, number, partition.count)
         hashes = await self._ask(known, partition)  # 1
         partition.known.replace(hashes)

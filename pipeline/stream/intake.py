@@ -47,6 +47,7 @@ class Taken(NamedTuple):
     decoded: list[Decoded]
     dead: list[DeadLetter]
     media: tuple[tuple[str, Medium], ...] = ()  # (project, what was taken out of its events)
+    laden: frozenset[int] = frozenset()  # offsets of the records that they were in
 
 
 class Intake:
@@ -60,26 +61,28 @@ class Intake:
     def decode(self, chunk: Chunk) -> Taken:
         """The chunk's events."""
         with self._stages.stage("decode"):
-            decoded, dead, media = self._decode(chunk.records)
+            decoded, dead, found = self._decode(chunk.records)
         became = ChunkCount(rejected=len(dead))
         for letter in dead:
             became.outcomes.note_rejected(letter.record)
-        return Taken(chunk.span(), became, decoded, dead, tuple(media))
+        media = tuple((project_id, medium) for _, project_id, medium in found)
+        laden = frozenset(offset for offset, _, _ in found)
+        return Taken(chunk.span(), became, decoded, dead, media, laden)
 
     def fold(self, batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> None:
         """Fold decoded records; the traces they change hold this batch's part of the partition."""
         with self._stages.stage("fold"):
             _fold(batch, partition, decoded, count, self._until)
 
-    def _decode(self, records: list[Record]) -> tuple[list[Decoded], list[DeadLetter], list[tuple[str, Medium]]]:
+    def _decode(self, records: list[Record]) -> tuple[list[Decoded], list[DeadLetter], list[tuple[int, str, Medium]]]:
         decoded: list[Decoded] = []
         dead: list[DeadLetter] = []
-        found: list[tuple[str, Medium]] = []
+        found: list[tuple[int, str, Medium]] = []  # offset, project, medium
         for record in records:
             try:
                 events, media = take_out(record.value or b"", decode_record(record, self._max_event_bytes))
                 decoded.append((record, events))
-                found += [(events[0].project_id, medium) for medium in media]
+                found += [(record.offset, events[0].project_id, medium) for medium in media]
             except DecodeError as error:
                 dead.append(DeadLetter(record, error.reason, error.detail, "decode"))
             except Exception as error:  # a decoder's own mistake must not stop the partition for ever

@@ -4,6 +4,7 @@ Chunks of a partition are delivered in order but may be done in any order. An of
 never offered, nor one below another that was. Pure bookkeeping, no Kafka.
 """
 
+from itertools import takewhile
 from typing import NamedTuple
 
 
@@ -33,9 +34,8 @@ class PrefixTracker:
         if last not in self._chunks:
             return
         self._chunks[last] = True
-        for offset, done in list(self._chunks.items()):
-            if not done:
-                break
+        prefix = list(takewhile(self._chunks.__getitem__, self._chunks))  # not all: behind one that waits are many
+        for offset in prefix:
             del self._chunks[offset]
             if offset >= self._offered:  # a chunk that came again may have been cut shorter
                 self._committable = self._offered = offset + 1

@@ -10,11 +10,11 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
 
-from pipeline.events.media import Medium
 from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.stream.archive import Archive
 from pipeline.stream.batch import Batch
@@ -23,8 +23,9 @@ from pipeline.stream.collect import Collected, Collector
 from pipeline.stream.counted import count_freshness
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.flush import Durable, Flush
-from pipeline.stream.intake import Decoded, Intake, split
+from pipeline.stream.intake import Decoded, Intake, Taken, split
 from pipeline.stream.lane import ColdLane
+from pipeline.stream.media import Keep, MediaLane
 from pipeline.stream.moves import Move, at_home
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import WAKE_AT_ONCE, Clock, Limits, Partition, monotonic
@@ -36,7 +37,6 @@ log = structlog.get_logger(__name__)
 
 Prepare = Callable[[Sequence[Decoded]], Awaitable[None]]
 Look = Callable[[int, Sequence[DeadLetter]], Awaitable[None]]  # records of a chunk, those that failed
-Keep = Callable[[Sequence[tuple[str, Medium]], Callable[[], bool]], Awaitable[None]]
 Aside = Callable[[Chunk], Awaitable[list[Move]]]
 """Where the records of a chunk go that is not folded now; [] for one that is."""
 
@@ -77,6 +77,7 @@ class Pipeline:
         self.partitions: dict[TopicPartition, Partition] = {}
         self.batch = Batch()
         self._lanes: dict[Partition, ColdLane] = {}
+        self._media: dict[Partition, MediaLane] = {}
         self._writing: asyncio.Task[None] | None = None
         self.writing_since: float | None = None  # time.monotonic(), of the flush under way
         self._background: set[asyncio.Task[None]] = set()
@@ -89,7 +90,7 @@ class Pipeline:
         self.flushes, self.flush_seconds = 0, 0.0  # that wrote something, since the start; that the last one took
 
     async def take(self, chunk: Chunk) -> None:
-        """Fold a chunk in; returns when it is in the batch or in the cold lane, not when it is durable."""
+        """Fold a chunk in; returns when it is in the batch or in a lane, not when it is durable."""
         partition = self.partitions.get(chunk.tp)
         if partition is None:
             chunk.ack()  # not ours any more
@@ -115,13 +116,11 @@ class Pipeline:
         count_freshness(self._metrics, "decoded", (taken.chunk,))
         if self._prepare is not None:
             await self._prepare(taken.decoded)
-        if taken.media and self._keep is not None:
-            with suppress(Cancelled):
-                await self.pressure.during("media", self._keep(taken.media, partition.is_revoked))
-        lane = self._lanes.get(partition)
-        if lane is not None:
+        if lane := self._lanes.get(partition):
             await self.pressure.wait("read_back", lane.has_room)
-        if partition.revoked or lane is None:
+        if taken.laden and (media := self._media.get(partition)):
+            await self.pressure.wait("media", media.has_room)
+        if partition.revoked:
             chunk.ack()  # the next owner gets these records again
             return
         batch = self.batch
@@ -133,13 +132,31 @@ class Pipeline:
         batch.moves += moves
         for move in moves:
             taken.became.outcomes.note_moved(move.record)
-        fresh, cold = split(partition, stay)
+        self._fold(partition, taken._replace(decoded=list(stay)))
+
+    def _fold(self, partition: Partition, taken: Taken) -> None:
+        """Fold what need not wait; the rest goes into a lane, and the chunk is done when that is folded."""
+        batch, media = self.batch, self._media.get(partition) if taken.laden else None
+        laden = [each for each in taken.decoded if media and each[0].offset in taken.laden]
+        light = [each for each in taken.decoded if each[0].offset not in taken.laden] if laden else taken.decoded
+        fresh, cold = split(partition, light)
         self._intake.fold(batch, partition, fresh, taken.became)
-        if cold:
-            lane.put(taken._replace(decoded=cold))
+        if media and laden:
+            media.put(taken._replace(decoded=laden + cold))
+        elif cold:
+            self._lanes[partition].put(taken._replace(decoded=cold, media=()))
         else:
             batch.add(partition, taken.chunk, taken.became)
         self._mind_the_size(batch)
+
+    async def _has_media(self, partition: Partition, taken: Taken) -> None:
+        """Its media are durable: it goes on like any other chunk, when there is room for what it weighs."""
+        await self._room.wait()
+        if lane := self._lanes.get(partition):
+            await lane.has_room.wait()
+        if partition.revoked:
+            raise Cancelled
+        self._fold(partition, taken._replace(media=(), laden=frozenset()))
 
     def _put_aside(self, partition: Partition, chunk: Chunk, moves: list[Move]) -> None:
         """The chunk is done where it lies once all its records are where they go."""
@@ -237,15 +254,15 @@ class Pipeline:
         )
         for tp in partitions - self.partitions.keys():
             partition = self.partitions[tp] = Partition(tp, limits, self._clock)
-            lane = self._lanes[partition] = ColdLane(
-                partition,
-                self._intake,
-                self._archive,
-                lambda: self.batch,
-                self._pace.pending_bytes // (2 * share),
-            )
+            partition.fewest = 1 + max(each.partition for each in partitions)
+            most = self._pace.pending_bytes // (2 * share)
+            lane = self._lanes[partition] = ColdLane(partition, self._intake, self._archive, lambda: self.batch, most)
             self._start(self._archive.open(partition))
             self._start(lane.run())
+            if self._keep is not None:
+                go_on = partial(self._has_media, partition)
+                media = self._media[partition] = MediaLane(self._keep, partition.is_revoked, go_on, most)
+                self._start(media.run())
         if not self.assigned.is_set():
             self._stages.ready()
         self.assigned.set()
@@ -301,8 +318,10 @@ class Pipeline:
         batch, numbers = self.batch, {partition.tp.partition for partition in gone}
         for partition in gone:
             batch.parts.pop(partition, None)
-            lane = self._lanes.pop(partition)
-            for chunk in partition.parts.chunks() + lane.close():
+            waiting = partition.parts.chunks() + self._lanes.pop(partition).close()
+            if media := self._media.pop(partition, None):
+                waiting += media.close()
+            for chunk in waiting:
                 chunk.ack()
         batch.archive = [row for row in batch.archive if row.partition not in numbers]
         batch.moves = [move for move in batch.moves if move.record.partition not in numbers]
