@@ -15,7 +15,7 @@ SOURCES    := pipeline tests
 .DEFAULT_GOAL := help
 # With this set, every one of a stack's processes would compile its libraries anew: 2 s of CPU each.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help install demo test clients lint format types check audit bench clean
+.PHONY: help install demo test clients lint format types check audit bench chaos clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | \
@@ -48,6 +48,9 @@ audit: $(STAMPS)/packages ## Look for known vulnerabilities in what the lock ins
 
 bench: install ## Measure this machine: CPU of a worker per event, by stage
 	@$(BIN)/spanfold bench
+
+chaos: install ## Do faults to a stack under load and write docs/reliability.md; ARGS=--list shows which
+	@$(BIN)/python -m tests.faults.chaos $(ARGS)
 
 clean: ## Remove .venv and all caches of the tools; the data of a stack stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

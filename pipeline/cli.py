@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline import __version__
+from pipeline.audit.commands import register as register_audit_command
 from pipeline.errors import SettingError, SpanfoldError
 from pipeline.ops.cost_commands import register as register_cost_commands
+from pipeline.ops.dlq.commands import register as register_dlq_commands
+from pipeline.ops.ledger.commands import register as register_ledger_command
 from pipeline.ops.retention.commands import register as register_retention_commands
 from pipeline.ops.user_commands import register as register_user_commands
+from pipeline.replay.commands import register as register_replay
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -114,7 +118,7 @@ def ingest(data: Data = None) -> None:
     from pipeline.ingest import serve
     from pipeline.score_lookup import ScoreLookup
 
-    settings = _as_role(data)
+    settings = _as_role(data, "ingest")
     serve(settings, ScoreLookup(settings))
 
 
@@ -127,20 +131,21 @@ def worker(data: Data = None) -> None:
     from pipeline.events.confluent import use_registry
     from pipeline.stream.worker import run_worker
 
-    settings = _as_role(data)
+    settings = _as_role(data, "worker")
     use_registry(settings.schema_registry)
     run_worker(settings)
 
 
 @app.command(rich_help_panel="Run")
 def evaluate(data: Data = None) -> None:
-    """Run one evaluator: it scores settled traces by the rules of their projects.
+    """Run one evaluator: it scores settled traces by the rules of their projects. One of them watches ledger and audit.
 
     Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 spanfold evaluate`
     """
+    from pipeline.audit.watch import watch
     from pipeline.stream.worker import run_evaluator
 
-    run_evaluator(_as_role(data))
+    run_evaluator(_as_role(data, "evaluator"), watch)
 
 
 @app.command(rich_help_panel="Set up")
@@ -322,17 +327,21 @@ def bench(
 
 
 register_cost_commands(app)
+register_dlq_commands(app)
+register_ledger_command(app)
+register_audit_command(app)
 register_retention_commands(app)
 register_user_commands(app)
+register_replay(app)
 
 
-def _as_role(data: Path | None) -> "Settings":
+def _as_role(data: Path | None, role: str) -> "Settings":
     """Settings for a process that runs for long: its logs are set up, too."""
     from pipeline.local.stack import find_settings
     from pipeline.ops.logs import configure_logs
 
     settings = find_settings(data)
-    configure_logs(settings)
+    configure_logs(settings, role)
     return settings
 
 

@@ -24,6 +24,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(DEFAULT_DATA_DIR, description="Where the embedded stack keeps its data and logs.")
     log_level: str = Field("info", description="debug, info, warning or error.")
+    log_format: str = Field("text", description="text, or json for an object a line.")
 
     # Kafka
     kafka_bootstrap: str = Field("localhost:9092", description="Bootstrap servers, host:port, comma separated.")
@@ -77,6 +78,9 @@ class Settings(BaseSettings):
 
     # Cost
     prices_file: str = Field("", description="A price document that is published when a stack starts.")
+    prices_refresh: float = Field(
+        5.0, gt=0, le=10, description="Seconds between a worker's looks for newly published prices."
+    )
 
     # Ingest
     http_host: str = Field("127.0.0.1", description="Address the front door listens on.")
@@ -149,6 +153,11 @@ class Settings(BaseSettings):
     )
     open_traces: int = Field(2_000_000, ge=1, description="Open traces, in memory or not; beyond, the oldest settle.")
     resident_bytes: int = Field(128 * 2**20, ge=1, description="Bytes of events kept; memory is about 5 times that.")
+    guard_share: float = Field(
+        0.5, gt=0, le=1, description="Share of recent records that fail to decode at which a worker checks itself."
+    )
+    guard_count: int = Field(100, ge=1, description="Fewer failures than this raise no suspicion.")
+    guard_window: float = Field(60.0, gt=0, description="What counts as recent.")
 
     # Metrics and health
     metrics_host: str = Field("127.0.0.1", description="Address on which workers and evaluators show metrics.")
@@ -159,10 +168,23 @@ class Settings(BaseSettings):
         description="Port on which they do, and answer /health/live and /ready; 0: a free one, -1: none.",
     )
 
+    otel_endpoint: str = Field(
+        "", description="URL of OTLP over HTTP for traces of the pipeline itself; empty for none. Needs spanfold[otel]."
+    )
+    stuck_after: float = Field(
+        15.0, gt=0, description="Seconds without a turn of its event loop after which a process counts as stuck."
+    )
+
     # Evaluation
     first_rule_sampling: float = Field(
         0.1, ge=0, le=1, description="Share of traces that a new project's rule `has_output` looks at; 0 makes no rule."
     )
+
+    # Ledger and audit
+    watch_interval: float = Field(
+        60.0, ge=0, description="Seconds between two looks of ledger and audit at what is recent; 0: they never look."
+    )
+    audit_fix: bool = Field(False, description="Whether the audit that runs by itself also mends what it finds.")
 
     @classmethod
     def settings_customise_sources(
@@ -205,6 +227,11 @@ class Settings(BaseSettings):
     def dead_letters_topic(self) -> str:
         """Records that could not be processed, with the reason."""
         return f"{self.topic_prefix}.dead-letters"
+
+    @cached_property
+    def edge_counts_topic(self) -> str:
+        """What front doors have accepted, for the ledger."""
+        return f"{self.topic_prefix}.edge-counts"
 
     @cached_property
     def blobs(self) -> str:

@@ -23,6 +23,7 @@ from pipeline.cost.vocabulary import encoding
 from pipeline.events.model import Fields
 
 MAX_CHARACTERS = 2**20
+PIECE = 2**18  # characters that the tokenizer is given at a time; see `_pieces`
 KEPT = 50_000  # counts in each of two generations; 16 bytes of hash and a number each
 BYTES_PER_TOKEN = 4
 CALLS = frozenset({"GENERATION", "EMBEDDING"})
@@ -104,11 +105,19 @@ class TokenCounter:
         if count is None:
             count = self._old.get(key)
             if count is None:
-                count = len(tokenizer.encode_ordinary(text))
+                count = sum(len(tokenizer.encode_ordinary(piece)) for piece in _pieces(text))
             if len(self._young) >= KEPT:
                 self._young, self._old = {}, self._young
             self._young[key] = count
         return count
+
+
+def _pieces(text: str) -> Iterable[str]:
+    """The text in parts: tiktoken's pattern panics on a million spaces in a row, and a panic ends the process.
+
+    A part more costs a token more at the most.
+    """
+    return (text[at : at + PIECE] for at in range(0, len(text), PIECE)) if len(text) > PIECE else (text,)
 
 
 _TOKENIZERS = frozenset(name for _, name in ENCODINGS)

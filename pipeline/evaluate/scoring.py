@@ -14,6 +14,7 @@ from pipeline.evaluate.evaluators import EvaluatorError, Subject, evaluator
 from pipeline.evaluate.requests import EvaluationRequest
 from pipeline.events import keys
 from pipeline.events.model import Event, Fields, Kind
+from pipeline.metrics import UNSEEN, Metric, Metrics
 
 log = structlog.get_logger(__name__)
 
@@ -33,19 +34,27 @@ def read_subjects(client: Client, requests: Sequence[EvaluationRequest]) -> dict
     return subjects
 
 
-def scores(requests: Iterable[EvaluationRequest], subjects: dict[tuple[str, str], Subject]) -> list[Event]:
+def scores(
+    requests: Iterable[EvaluationRequest], subjects: dict[tuple[str, str], Subject], metrics: Metrics = UNSEEN
+) -> list[Event]:
     """The score events that the requests give rise to; rules that are wrong are logged and make none."""
     events = []
     for request in requests:
         subject = subjects.get((request.project_id, request.trace_id))
         if subject is None:
             log.warning("trace_not_found", project=request.project_id, trace=request.trace_id)
+            metrics.add(Metric.EVALUATIONS, 1, "no_trace")
             continue
         try:
             verdict = evaluator(request.rule.evaluator)(subject, request.rule.parameters)
         except EvaluatorError as error:
-            log.error("rule_is_wrong", rule=request.rule.id, project=request.project_id, error=str(error))
+            log.error(
+                "rule_is_wrong",
+                rule=request.rule.id, project=request.project_id, trace=request.trace_id, error=str(error),
+            )  # fmt: skip
+            metrics.add(Metric.EVALUATIONS, 1, "wrong_rule")
             continue
+        metrics.add(Metric.EVALUATIONS, 1, "no_opinion" if verdict is None else "scored")
         if verdict is not None:
             events.append(_event(request, verdict.passed, verdict.comment))
     return events

@@ -42,7 +42,7 @@ def decode_record(record: Record, max_bytes: int) -> list[Event]:
 def _codec(record: Record, value: bytes) -> Codec:
     for name, content in record.headers:
         if name == headers.CONTENT_TYPE:
-            codec = _BY_CONTENT_TYPE.get(content)
+            codec = _BY_CONTENT_TYPE.get(content or b"")
             if codec is not None:
                 return codec
             break

@@ -8,7 +8,6 @@ How fast: a record without the marks of media costs a few searches of its bytes.
 """
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
@@ -131,7 +130,7 @@ def _reference(content_type: str, text: str, source: str, found: dict[str, Mediu
         return ""
     try:
         content = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, and another one where the text is not ASCII
         return ""
     digest = hashlib.sha256(content).digest()
     medium = Medium(media_id_of(digest), content_type, digest, content)

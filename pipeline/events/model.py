@@ -95,6 +95,9 @@ class Event(NamedTuple):
     derived_trace: bool = False  # the wire had no trace id; this one was derived from (project, entity id)
 
 
+Headers = tuple[tuple[str, bytes | None], ...]  # Kafka allows one without a value
+
+
 class Record(NamedTuple):
     """One Kafka record as the stream hands it over; times in microseconds."""
 
@@ -104,4 +107,4 @@ class Record(NamedTuple):
     timestamp: Micros  # LogAppendTime
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: Headers

@@ -1,5 +1,6 @@
 """The front door as an ASGI app. Routes live in files of their own; every error is answered in JSON."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -36,6 +37,7 @@ from pipeline.ingest.otlp_grpc import OFF, GrpcDoor
 from pipeline.ingest.produce import EventProducer
 from pipeline.ingest.rates import Limiter
 from pipeline.ingest.waiting import Waiting
+from pipeline.metrics.heartbeat import Heartbeat
 from pipeline.registry import Registry
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -61,7 +63,7 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         directory, producer = Directory(registry), EventProducer(settings)
-        aside = Aside()
+        aside, heart = Aside(), Heartbeat(settings.stuck_after, metrics)
         lag = LagWatch(settings, metrics, producer.partitions)
         app.state.front = FrontDoor(
             settings,
@@ -77,15 +79,19 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
             media=MediaStore(open_blobs(settings.blobs)),
             media_key=signing_key(settings),
             find_score=find_score,
+            heart=heart,
         )
         producer.start()
         lag.start()
+        beats = asyncio.create_task(heart.run(), name="heartbeat")
         grpc_door = GrpcDoor(app.state.front)
         try:
             if settings.grpc_port != OFF:
                 await grpc_door.start()
-            yield
+            with heart.listening():
+                yield
         finally:
+            beats.cancel()
             await grpc_door.stop()
             await lag.stop()
             await producer.stop()

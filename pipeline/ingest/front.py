@@ -16,6 +16,7 @@ from pipeline.ingest.metrics import FrontMetrics
 from pipeline.ingest.produce import EventProducer
 from pipeline.ingest.rates import Limiter
 from pipeline.ingest.waiting import Waiting
+from pipeline.metrics.heartbeat import Heartbeat
 
 FindScore = Callable[[str, str], Awaitable[list[str]]]
 """(project id, score id) -> what its scores are grouped by (trace, session:ID or run:ID). Raises SpanfoldError."""
@@ -38,6 +39,7 @@ class FrontDoor:
     media: MediaStore
     media_key: bytes  # signs the URLs of media
     find_score: FindScore | None  # None: this front door was given no store to ask
+    heart: Heartbeat
 
 
 def front_of(request: Request) -> FrontDoor:

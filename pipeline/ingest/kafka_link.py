@@ -9,10 +9,16 @@ as it takes; whoever waits sets the deadline.
 import asyncio
 import logging
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    UnknownTopicOrPartitionError,
+)
 
 from pipeline.config import Settings
 from pipeline.kafka_client import kafka_options
@@ -24,6 +30,10 @@ REQUEST_BYTES = 16 * 2**20
 _METADATA_SECONDS = 30  # how soon a raised number of partitions is noticed
 _RETRY_SECONDS = 0.5
 _STOP_SECONDS = 3
+_WITHOUT_A_GAP = (
+    KafkaTimeoutError,
+    UnknownTopicOrPartitionError,
+)  # nothing was numbered: the producer is as good as new
 _PROBE_SECONDS = 2
 
 
@@ -33,6 +43,14 @@ class Outcome(Enum):
     STORED = "stored"
     TOO_LARGE = "too large"  # for the topic's max.message.bytes
     FAILED = "failed"  # not acknowledged; it may or may not be in the topic
+
+
+class Delivery(NamedTuple):
+    """What became of a batch: of one that is stored the first offset, and when the log took it (ms); -1: not told."""
+
+    outcome: Outcome
+    offset: int = -1
+    at: int = -1
 
 
 class KafkaLink:
@@ -83,18 +101,30 @@ class KafkaLink:
         except (TimeoutError, KafkaError):
             return False
 
-    async def deliver(self, producer: Any, batch: Any, topic: str, partition: int) -> Outcome:
+    async def deliver(self, producer: Any, batch: Any, topic: str, partition: int) -> Delivery:
         """Send one batch of records and wait for all replicas; waits as long as Kafka is away."""
         try:
-            await (await producer.send_batch(batch, topic, partition=partition))
+            told = await (await producer.send_batch(batch, topic, partition=partition))
         except (MessageSizeTooLargeError, RecordListTooLargeError):
             self._forget(producer)
-            return Outcome.TOO_LARGE
+            return Delivery(Outcome.TOO_LARGE)
         except Exception:
             log.exception("Kafka refused a batch of %s partition %d", topic, partition)
             self._forget(producer)
-            return Outcome.FAILED
-        return Outcome.STORED
+            return Delivery(Outcome.FAILED)
+        return Delivery(Outcome.STORED, told.offset, told.timestamp)
+
+    async def publish(self, topic: str, value: bytes) -> bool:
+        """Send one message to another topic and wait for all replicas; False where Kafka refused it."""
+        producer = await self.current()
+        try:
+            await producer.send_and_wait(topic, value)
+        except KafkaError as error:
+            log.warning("Kafka did not take a message for %s: %r", topic, error)
+            if not isinstance(error, _WITHOUT_A_GAP):
+                self._forget(producer)
+            return False
+        return True
 
     def _forget(self, producer: AIOKafkaProducer) -> None:
         if producer is self._producer:

@@ -47,9 +47,13 @@ class LagWatch:
 
     def check(self) -> None:
         """Raise ApiError (503) while the workers are too far behind."""
+        if complaint := self.complaint():
+            raise unavailable(complaint)
+
+    def complaint(self) -> str:
+        """What is wrong where they are, else nothing."""
         limit = self._settings.max_lag
-        if limit and self.lag > limit:
-            raise unavailable(f"The workers are {self.lag} events behind, {limit} are allowed.")
+        return f"The workers are {self.lag} events behind, {limit} are allowed." if limit and self.lag > limit else ""
 
     async def _run(self) -> None:
         while True:

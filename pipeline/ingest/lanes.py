@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from pipeline.ingest.edge_counts import EdgeCounts
 from pipeline.ingest.kafka_link import KafkaLink, Outcome
 
 LINGER_SECONDS = 0.005
@@ -34,6 +35,11 @@ class Portion:
         self.placed = 0  # records that are in a batch
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    @property
+    def project(self) -> str:
+        """Whose records these are: a request has one project."""
+        return self.records[0].key.partition(b"/")[0].decode()
+
     def settle(self, count: int, outcome: Outcome) -> None:
         """The next `count` records have this outcome."""
         self.outcomes += [outcome] * count
@@ -44,10 +50,11 @@ class Portion:
 class Lane:
     """All that goes to one partition, in order."""
 
-    def __init__(self, link: KafkaLink, topic: str, partition: int) -> None:
+    def __init__(self, link: KafkaLink, topic: str, partition: int, counts: EdgeCounts) -> None:
         self._link = link
         self._topic = topic
         self._partition = partition
+        self._counts = counts
         self._waiting: dict[Portion, None] = {}  # in order of arrival
         self._wake = asyncio.Event()
 
@@ -75,8 +82,11 @@ class Lane:
         shares = list(self._fill(batch))
         if not shares:  # all was withdrawn while there was no producer
             return
-        outcome = await self._link.deliver(producer, batch, self._topic, self._partition)
+        outcome, offset, at = await self._link.deliver(producer, batch, self._topic, self._partition)
         for portion, count in shares:
+            if outcome is Outcome.STORED:
+                self._counts.count(portion.project, self._partition, count, offset, at)
+                offset = offset + count if offset >= 0 else offset
             portion.settle(count, outcome)
 
     def _fill(self, batch: Any) -> Iterator[tuple[Portion, int]]:

@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 from pipeline.events.langfuse import Envelope, ObservationBody, TraceBody
 from pipeline.events.langfuse_scores import ScoreBody
 from pipeline.ingest import ingestion, media, otlp, scores, single
+from pipeline.metrics.health import LIVE, READY
 
 Json = dict[str, Any]
 
@@ -112,8 +113,9 @@ OPERATIONS: dict[tuple[str, str], _Operation] = {
     ("GET", "/api/public/projects"): _Operation({"200": "The project of the key."}),
     **{
         ("GET", path): _Operation({"200": "It can take events."}, needs_key=False)
-        for path in ("/health", "/api/public/health")
+        for path in ("/health", "/api/public/health", READY)
     },
+    ("GET", LIVE): _Operation({"200": "Its event loop turns."}, needs_key=False),
     ("GET", "/metrics"): _Operation({"200": "Prometheus text."}, needs_key=False),
 }
 

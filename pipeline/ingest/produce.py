@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pipeline.config import Settings
 from pipeline.events.partition import partition_of
+from pipeline.ingest.edge_counts import EdgeCounts
 from pipeline.ingest.kafka_link import KafkaLink, Outcome
 from pipeline.ingest.lanes import Lane, Outgoing, Portion
 
@@ -31,16 +32,26 @@ class EventProducer:
     def __init__(self, settings: Settings) -> None:
         self._timeout = settings.produce_timeout
         self._link = KafkaLink(settings)
+        self._counts = {
+            topic: EdgeCounts(topic, lambda value: self._link.publish(settings.edge_counts_topic, value))
+            for topic in (settings.events_topic, settings.overflow_topic)
+        }
         self._lanes: dict[_Way, Lane] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to connect; does not wait for Kafka."""
         self._tasks.append(asyncio.create_task(self._link.run(), name="kafka link"))
+        for topic, counts in self._counts.items():
+            self._tasks.append(asyncio.create_task(counts.run(), name=f"counts of {topic}"))
 
     async def stop(self) -> None:
         """Flush and close. Call it after the last `send` has returned."""
-        for task in reversed(self._tasks):  # the lanes first, the link that they use last
+        for task in self._tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*self._tasks[1:], return_exceptions=True)
+        await asyncio.gather(*(counts.finish() for counts in self._counts.values()))
+        for task in self._tasks[:1]:  # the link last: all others use it
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -80,7 +91,7 @@ class EventProducer:
     def _lane(self, way: _Way) -> Lane:
         lane = self._lanes.get(way)
         if lane is None:
-            lane = self._lanes[way] = Lane(self._link, *way)
+            lane = self._lanes[way] = Lane(self._link, *way, self._counts[way[0]])
             self._tasks.append(asyncio.create_task(lane.run(), name=f"lane {way[1]} of {way[0]}"))
         return lane
 

@@ -7,9 +7,12 @@ value that strangers can make up (a project, a trace, a path), because each valu
 
 from enum import StrEnum
 
-from pipeline.metrics.spec import EVERY, SHORT, Role, Spec, counter, gauge, histogram
+from pipeline.events.reasons import Reason
+from pipeline.metrics.spec import EVERY, LONG, SHORT, SIZES, STREAM, Role, Spec, counter, gauge, histogram
 
-_INGEST = Role.INGEST
+_INGEST, _WORKER, _EVALUATOR = Role.INGEST, Role.WORKER, Role.EVALUATOR
+_BLAMES = ("server", "size", "memory", "row", "unknown")  # pipeline/store/errors.py
+_TABLES = ("raw_events", "observations_rows", "scores_rows", "traces_rows", "offset_ranges", "dead_letters_rows")
 
 
 class Metric(StrEnum):
@@ -28,6 +31,200 @@ class Metric(StrEnum):
     BUILD = (
         "spanfold_build_info",
         gauge("1", EVERY, "Always 1; which process this is.", "version", "role", "instance_id"),
+    )
+
+    LOOP_DELAY = (
+        "spanfold_loop_delay_seconds",
+        histogram("seconds", SHORT, EVERY, "How late the event loop's heartbeat was, twice a second."),
+    )
+
+    # workers and evaluators
+    PARTITIONS = "spanfold_assigned_partitions", gauge("partitions", STREAM, "Partitions that this process has.")
+    REBALANCES = (
+        "spanfold_rebalances_total",
+        counter("rebalances", STREAM, "How often partitions came or went.", what=("assigned", "revoked")),
+    )
+    RECORDS = (
+        "spanfold_records_total",
+        counter("records", STREAM, "Kafka records that were taken in: events by workers, requests by evaluators."),
+    )
+    BYTES = "spanfold_record_bytes_total", counter("bytes", STREAM, "Their values.")
+    LAG = (
+        "spanfold_lag_records",
+        gauge("records", STREAM, "Records of a partition that are not committed.", "topic", "partition"),
+    )
+    LAG_SECONDS = (
+        "spanfold_lag_seconds",
+        gauge(
+            "seconds",
+            STREAM,
+            "Age of a partition's oldest record that is not committed; 0 without one.",
+            "topic",
+            "partition",
+        ),
+    )
+    COMMITS = (
+        "spanfold_commits_total",
+        counter("commits", STREAM, "Commits of offsets; a refused one is repeated.", outcome=("done", "refused")),
+    )
+    DEAD_LETTERS = (
+        "spanfold_dead_letters_total",
+        counter("records", STREAM, "Dead letters that Kafka has acknowledged.", reason=tuple(Reason)),
+    )
+    SEND_RETRIES = (
+        "spanfold_send_retries_total",
+        counter("messages", STREAM, "Messages to Kafka (dead letters, requests, scores) that had to be sent again."),
+    )
+    READ_RETRIES = (
+        "spanfold_store_read_retries_total",
+        counter("questions", STREAM, "Questions to the store (also that of media) that failed and were asked again."),
+    )
+    STORE_SILENCE = (
+        "spanfold_store_silence_seconds",
+        gauge("seconds", STREAM, "Since the store last answered; it is asked every few seconds."),
+    )
+
+    # workers
+    FRESHNESS = (
+        "spanfold_freshness_seconds",
+        histogram(
+            "seconds",
+            LONG,
+            _WORKER,
+            "From the broker's append to: decoded; stored (archived, and the rows that are due written); committed "
+            "(every row that follows is durable). Records count as old as the oldest of their chunk.",
+            stage=("decoded", "stored", "committed"),
+        ),
+    )
+    EVENTS = (
+        "spanfold_events_total",
+        counter(
+            "events",
+            _WORKER,
+            "Committed events by what they were; rejected counts records.",
+            outcome=("new", "duplicate", "rejected"),
+        ),
+    )
+    FLUSH_SECONDS = "spanfold_flush_seconds", histogram("seconds", SHORT, _WORKER, "Time of a whole flush.")
+    FLUSH_EVENTS = (
+        "spanfold_flush_events",
+        histogram("events", SIZES, _WORKER, "Events that a flush has taken along."),
+    )
+    STEP_SECONDS = (
+        "spanfold_flush_step_seconds_total",
+        counter(
+            "seconds",
+            _WORKER,
+            "Wall time of the flush's steps: the archive, rows, what is sent, offset ranges, the commit.",
+            step=("archive", "rows", "send", "ranges", "commit"),
+        ),
+    )
+    STAGE_SECONDS = (
+        "spanfold_stage_seconds_total",
+        counter(
+            "seconds",
+            _WORKER,
+            "Wall time of the event loop's own work; what is left of a second is Kafka's client, Faust, or idle.",
+            stage=("decode", "fold", "build", "rows"),
+        ),
+    )
+    BACKPRESSURE = (
+        "spanfold_backpressure_seconds_total",
+        counter(
+            "seconds",
+            _WORKER,
+            "Time in which intake waited and fetching paused: for the store, for what is read back, "
+            "for media to be kept, or for a partition to open.",
+            waiting_for=("store", "read_back", "media", "partition"),
+        ),
+    )
+    ROWS = "spanfold_rows_total", counter("rows", STREAM, "Rows that the store has acknowledged.", table=_TABLES)
+    REFUSED = (
+        "spanfold_refused_rows_total",
+        counter("rows", STREAM, "Rows that the store refuses for what is in them.", table=_TABLES),
+    )
+    STORE_RETRIES = (
+        "spanfold_store_retries_total",
+        counter("inserts", STREAM, "Inserts that failed and were sent again, by what is at fault.", blame=_BLAMES),
+    )
+    READ_BACKS = (
+        "spanfold_read_backs_total",
+        counter(
+            "traces",
+            _WORKER,
+            "Traces folded again from the archive, and observations of giant traces whose content came back.",
+            what=("trace", "observation"),
+        ),
+    )
+    READ_BACK_SECONDS = (
+        "spanfold_read_back_seconds_total",
+        counter("seconds", _WORKER, "Time in which something was read back; partitions side by side."),
+    )
+    EVICTED = "spanfold_evicted_traces_total", counter("traces", _WORKER, "Traces that left memory.")
+    WOKEN = (
+        "spanfold_woken_traces_total",
+        counter("traces", _WORKER, "Open traces that were out of memory and were called back to settle."),
+    )
+    SETTLED = "spanfold_settled_traces_total", counter("traces", _WORKER, "Traces that settled.")
+    OPEN = "spanfold_open_traces", gauge("traces", _WORKER, "Traces that have not settled, in memory or asleep.")
+    ASLEEP = "spanfold_sleeping_traces", gauge("traces", _WORKER, "Those of them that are out of memory.")
+    RESIDENT = "spanfold_resident_traces", gauge("traces", _WORKER, "Traces in memory, settled or not.")
+    RESIDENT_BYTES = (
+        "spanfold_resident_bytes",
+        gauge("bytes", _WORKER, "Events in memory, as received; memory is about 5 times that."),
+    )
+    UNWRITTEN = "spanfold_unwritten_traces", gauge("traces", _WORKER, "Traces with rows that are due or wait.")
+    KNOWN = "spanfold_known_traces", gauge("traces", _WORKER, "Traces that the archive is known to hold, 8 bytes each.")
+    CALLS = (
+        "spanfold_call_rows_total",
+        counter(
+            "rows",
+            _WORKER,
+            "Written rows of calls of models (GENERATION, EMBEDDING) that have ended, by whence cost and usage are.",
+            cost_source=("provided", "computed", "none"),
+            usage_source=("provided", "estimated", "none"),
+        ),
+    )
+    REQUESTED = (
+        "spanfold_evaluation_requests_total",
+        counter("requests", _WORKER, "Evaluations asked for, acknowledged by Kafka."),
+    )
+
+    # evaluators
+    EVALUATIONS = (
+        "spanfold_evaluations_total",
+        counter(
+            "evaluations",
+            _EVALUATOR,
+            "Evaluations by outcome: a score, no opinion, the trace is gone, the rule is wrong.",
+            outcome=("scored", "no_opinion", "no_trace", "wrong_rule"),
+        ),
+    )
+
+    # ledger and audit, in the evaluator that watches
+    LEDGER_MISSING = (
+        "spanfold_ledger_missing_records",
+        gauge(
+            "records", Role.EVALUATOR, "What does not add up in the last hour of the log; see docs/ledger.md.",
+            kind=("uncovered", "unproven", "not_in_log", "not_archived", "no_dead_letter"),
+        ),
+    )  # fmt: skip
+    AUDIT_TRACES = (
+        "spanfold_audit_traces_total",
+        counter("traces", Role.EVALUATOR, "Traces whose rows were compared with their archived events."),
+    )
+    AUDIT_WRONG = (
+        "spanfold_audit_wrong_traces_total",
+        counter(
+            "traces", Role.EVALUATOR, "Traces whose rows are not what their archived events make.",
+            divergence=("missing_events", "overcounted", "split", "missing_rows", "left_over"),
+        ),
+    )  # fmt: skip
+    WATCH_LAST = (
+        "spanfold_watch_last_look_timestamp_seconds",
+        gauge(
+            "seconds", Role.EVALUATOR, "When ledger and audit were through last, Unix time; 0: not yet, or not here."
+        ),
     )
 
     # the front door

@@ -2,23 +2,25 @@
 
 from pipeline.metrics.names import Metric
 from pipeline.metrics.registry import PROCESS
-from pipeline.metrics.spec import EVERY, Role
+from pipeline.metrics.spec import EVERY, STREAM, Role
 
 _TITLES = {
-    Role.INGEST: "The front door",
-    Role.WORKER: "Workers",
-    Role.EVALUATOR: "Evaluators",
+    EVERY: "Every process",
+    STREAM: "Workers and evaluators",
+    frozenset({Role.WORKER}): "Workers",
+    frozenset({Role.EVALUATOR}): "Evaluators",
+    frozenset({Role.INGEST}): "The front door",
 }
 
 
 def page() -> str:
-    """Every metric in a table for each kind of process; those of several roles stand first."""
-    parts = [_HEAD, _table("Every process", [metric for metric in Metric if metric.spec.roles == EVERY])]
-    parts.append(f"\nBeside these, on Linux: {', '.join(f'`{name}`' for name in PROCESS)}.\n")
-    for role, title in _TITLES.items():
-        own = [metric for metric in Metric if role in metric.spec.roles and metric.spec.roles != EVERY]
-        parts.append(_table(title, own))
-    return "".join(parts)
+    """Every metric in a table for each group of processes that show it. Raises KeyError for a group without title."""
+    groups: dict[frozenset[Role], list[Metric]] = {roles: [] for roles in _TITLES}
+    for metric in Metric:
+        groups[metric.spec.roles].append(metric)
+    tables = [_table(_TITLES[roles], metrics) for roles, metrics in groups.items()]
+    tables[0] += f"\nBeside these, on Linux: {', '.join(f'`{name}`' for name in PROCESS)}.\n"
+    return "".join((_HEAD, *tables))
 
 
 def _table(title: str, metrics: list[Metric]) -> str:

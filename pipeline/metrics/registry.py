@@ -71,12 +71,11 @@ class Metrics:
 
     def forget(self, metric: Metric, *labels: str) -> None:
         """A series ends, such as a partition's that is somebody else's now. One that never was is fine."""
-        self._series.pop((metric, *labels), None)
         family = self._families[metric]
         if isinstance(family, WeightedHistogram):
             family.remove(labels)
-        else:
-            family.remove_by_labels(dict(zip(metric.spec.labels, labels, strict=True)))
+        elif self._series.pop((metric, *labels), None) is not None:
+            family.remove(*labels)
 
     def value(self, metric: Metric, *labels: str) -> float:
         """What a series stands at, 0 where there is none: for tests, and for rules that go by what was counted.

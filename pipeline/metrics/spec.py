@@ -26,6 +26,7 @@ class Role(StrEnum):
 
 
 EVERY = frozenset(Role)
+STREAM = frozenset({Role.WORKER, Role.EVALUATOR})
 
 
 class Spec(NamedTuple):

@@ -1,12 +1,12 @@
 """The commands about cost; cli.py registers them."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.errors import SettingError
+from pipeline.ops.moments import moment
 
 Data = Annotated[
     Path | None,
@@ -70,7 +70,7 @@ def reprice(
     from pipeline.ops.reprice.run import TAKEN_SECONDS, OvertakenError, print_progress, print_report
     from pipeline.ops.reprice.run import reprice as run
 
-    scope = Scope(_moment("--from", start), _moment("--to", until) if until else datetime.now(UTC), project, model)
+    scope = Scope(moment("--from", start), moment("--to", until) if until else datetime.now(UTC), project, model)
     report = run(
         find_settings(data),
         scope,
@@ -84,7 +84,7 @@ def reprice(
         some = ", ".join("/".join(key) for key in report.overtaken[:5])
         raise OvertakenError(
             f"{len(report.overtaken)} traces were written by a worker that had an older book: {some}",
-            remedy="Check that every worker reaches the registry, then have these traces folded again.",
+            remedy="Check that every worker reaches the registry, then make them anew: spanfold replay --trace ID",
         )
 
 
@@ -123,17 +123,3 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Cost")(unpriced)
     app.command(rich_help_panel="Cost")(reprice)
     app.add_typer(prices_app, name="prices", rich_help_panel="Cost")
-
-
-def _moment(option: str, text: str) -> datetime:
-    """A day (its first moment) or a time; UTC without an offset."""
-    try:
-        if len(text) == len("2026-11-25"):
-            day = date.fromisoformat(text)
-            return datetime(day.year, day.month, day.day, tzinfo=UTC)
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingError(
-            f"{option} is {text!r}, which is no day and no time.", remedy="Write 2026-11-25 or 2026-11-25T13:00:00Z."
-        ) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

@@ -67,6 +67,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         TopicSpec(settings.overflow_topic, settings.topic_partitions, 7 * _DAY),
         TopicSpec(settings.evaluations_topic, settings.topic_partitions, 7 * _DAY),
         TopicSpec(settings.dead_letters_topic, 1, 30 * _DAY),
+        TopicSpec(settings.edge_counts_topic, 1, 7 * _DAY),
     ]
 
 

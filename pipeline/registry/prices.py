@@ -21,10 +21,12 @@ def newest_prices(session: Session) -> PublishedPrices | None:
     return as_published(row) if row else None
 
 
-def publish_prices(session: Session, document: Mapping[str, Any], base: str, note: str) -> tuple[PublishedPrices, bool]:
-    """The newest document, and whether it is new: what equals the newest on the same base is not published again."""
+def publish_prices(
+    session: Session, document: Mapping[str, Any], base: str, note: str, again: bool
+) -> tuple[PublishedPrices, bool]:
+    """The newest document, and whether it is new: what equals the newest on the same base is not, unless `again`."""
     newest = newest_prices(session)
-    if newest is not None and newest.base == base and dict(newest.document) == dict(document):
+    if newest is not None and not again and newest.base == base and dict(newest.document) == dict(document):
         return newest, False
     row = PriceBookRow(epoch=newest.epoch + 1 if newest else 1, document=dict(document), base=base, note=note)
     session.add(row)

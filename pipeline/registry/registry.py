@@ -142,10 +142,15 @@ class Registry:
         with self._reading() as session:
             return prices.newest_prices(session)
 
-    def publish_prices(self, document: Mapping[str, Any], base: str, *, note: str = "") -> tuple[PublishedPrices, bool]:
-        """Publish a document under the next epoch; False beside it where the newest says the same already."""
+    def publish_prices(
+        self, document: Mapping[str, Any], base: str, *, note: str = "", again: bool = False
+    ) -> tuple[PublishedPrices, bool]:
+        """Publish a document under the next epoch; False beside it where the newest says the same already.
+
+        `again` publishes that, too: rows that a replay makes anew need a higher epoch than those they replace.
+        """
         with self._writing() as session:
-            return prices.publish_prices(session, document, base, note)
+            return prices.publish_prices(session, document, base, note, again)
 
     def retention(self) -> dict[str, RetentionDays]:
         """What each project says for itself, and under '' what holds for the others."""

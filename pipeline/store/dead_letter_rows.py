@@ -39,4 +39,5 @@ class DeadLetterStateRow(NamedTuple):
     timestamp: Time
     state: Word  # open, replayed or discarded
     state_at: Time
+    replays: SmallCount  # how often it was replayed
     note: Text

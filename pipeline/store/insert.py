@@ -4,8 +4,10 @@ Problem: an insert fails for reasons of the server (all of them pass, given time
 Rule, by errors.py's classes:
 1. SERVER: the same bytes are sent again for ever, under the same deduplication token, so a block whose answer got lost
    is stored once.
-2. ROW: the block is halved until the bad row is alone; it is handed back as `Refused`, all others are stored.
-3. SIZE: halved after a few tries; a single row is retried for ever.
+2. ROW: the bad rows are sifted out (sift.py), or, where nothing names them, the block is halved until each is alone.
+   They are handed back as `Refused`, all others are stored.
+3. SIZE, MEMORY: halved after a few tries. A single row too large for a limit is judged like 4, or a proxy with a small
+   limit would stop everybody; one for which there is no memory, too, but after minutes: memory comes back.
 4. UNKNOWN: a good row must never be refused for a fault of the server, so this is decided by experiment. After a few
    tries the block is halved. A row that fails alone is refused only when it fails once more between two proofs that the
    table takes rows: the row that it took last, sent again (every table replaces equal keys, so that is harmless). A
@@ -30,10 +32,14 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
-from pipeline.store.errors import Blame, StoreError, blame, error_code
+from pipeline.store.error_codes import CODES, Blame
+from pipeline.store.errors import StoreError, blame, error_code
 from pipeline.store.native import EncodeError, encode
 from pipeline.store.retry import Backoff, OnRetry, Outages
+from pipeline.store.sift import Refused, Sifted, sift, sift_encodable
 from pipeline.store.tables import TABLES, Table
+
+__all__ = ["Inserter", "Refused"]
 
 log = structlog.get_logger(__name__)
 
@@ -45,18 +51,11 @@ _SETTINGS = {
 THREADS = "insert"  # the names of the threads that encode and send begin with it
 _SEND_ERRORS = (ClickHouseError, HTTPError, OSError)
 _TRIES = 4  # before a block is halved for an error that may pass
+_TRIES_ALONE = 60  # of a single row for which there is no memory: some five minutes
 _SUSPECTS = 8  # judged together: so many rows that fail alone make the table itself a suspect
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Refused(NamedTuple):
-    """A row that ClickHouse does not take, whatever its neighbours; `code` is None where encoding failed already."""
-
-    row: NamedTuple
-    code: int | None
-    message: str
 
 
 class _Block(NamedTuple):
@@ -108,8 +107,7 @@ class Inserter:
                 await self._pause(target, StoreError(undecided[0].message), rounds)
                 rounds += 1
         for bad in refused:
-            # What ClickHouse says may quote the value: that is in the dead letter and not for a log. Ours does not.
-            log.error("row_refused", table=table, code=bad.code, error=bad.message if bad.code is None else "")
+            _tell(table, bad)
         return refused
 
     async def _sweep(self, table: Table, rows: Sequence[NamedTuple], token: str) -> _Sweep:
@@ -124,13 +122,26 @@ class Inserter:
             tries = 1  # waiting has been tried on the whole
             if error is None:
                 continue
-            if len(part) > 1:
+            if sifted := await self._sift(table, part, error):
+                refused += sifted.refused
+                parts += [(sifted.clean, f"{part_token}/clean")] if sifted.clean else []
+            elif len(part) > 1:
                 middle = len(part) // 2
                 parts += [(part[middle:], f"{part_token}/1"), (part[:middle], f"{part_token}/0")]
             else:
                 failed = refused if blame(error) is Blame.ROW else suspects
                 failed.append(Refused(part[0], error_code(error), str(error)))
         return _Sweep(refused, suspects, [row for rest, _ in reversed(parts) for row in rest])
+
+    async def _sift(self, table: Table, rows: Sequence[NamedTuple], error: Exception) -> Sifted | None:
+        """The rows without those at fault, where these can be told at once."""
+        if isinstance(error, EncodeError):
+            return await self._in_thread(sift_encodable, table, rows)
+
+        async def attempt(some: Sequence[NamedTuple]) -> Exception | None:
+            return await self._store(table, some, f"sift-{uuid4()}", tries=1)
+
+        return await sift(rows, error, attempt)
 
     async def _judge(self, table: Table, suspects: list[Refused]) -> tuple[list[Refused], list[Refused]]:
         """(those that fail while the table takes other rows, those nothing can be said about); the rest is stored."""
@@ -156,7 +167,7 @@ class Inserter:
                 await self._in_thread(self._send, table, block)
             except _SEND_ERRORS as error:
                 attempt += 1
-                if _should_halve(error, len(rows), attempt >= tries):
+                if _gives_up(error, len(rows), attempt, tries):
                     return error
                 await self._pause(table, error, attempt - 1)
             else:
@@ -197,19 +208,37 @@ class Inserter:
         )
 
 
+def _tell(table: str, bad: Refused) -> None:
+    """A refused row in the log; loudly where nobody has said yet what its code means."""
+    known = bad.code is None or bad.code in CODES
+    say = log.error if known else log.critical
+    say(
+        "row_refused" if known else "row_refused_for_unknown_code",
+        # What ClickHouse says may quote the value: that is in the dead letter and not for a log. Ours does not.
+        table=table, code=bad.code, error=bad.message if bad.code is None else "",
+        remedy="" if known else "Classify the code in pipeline/store/error_codes.py; its dead letters can be replayed.",
+        **_ids(bad.row),
+    )  # fmt: skip
+
+
 def _block(table: Table, rows: Sequence[NamedTuple], token: str) -> _Block:
     data = encode(table, rows)
     return _Block(lz4.frame.compress(data), f"{token}:{xxhash.xxh3_64_hexdigest(data)}")
 
 
-def _should_halve(error: Exception, rows: int, tried: bool) -> bool:
-    """Whether to stop sending the block as it is; `tried`: waiting has had its chance."""
+def _ids(row: NamedTuple) -> dict[str, str]:
+    """What a row is about, for the log."""
+    return {"project": getattr(row, "project_id", ""), "trace": getattr(row, "trace_id", "")}
+
+
+def _gives_up(error: Exception, rows: int, attempt: int, tries: int) -> bool:
+    """Whether to stop sending the block as it is, after so many attempts; `tries`: waiting has had its chance."""
     match blame(error):
         case Blame.ROW:
             return True
-        case Blame.UNKNOWN:
-            return tried
-        case Blame.SIZE:
-            return tried and rows > 1
+        case Blame.UNKNOWN | Blame.SIZE:
+            return attempt >= tries
+        case Blame.MEMORY:
+            return attempt >= (tries if rows > 1 else _TRIES_ALONE)
         case Blame.SERVER:
             return False

@@ -52,6 +52,15 @@ class RawEvent(NamedTuple):
     first_seen: Micros  # the trace's
 
 
+class Entity(NamedTuple):
+    """What an event talks about: a trace, an observation or a score of one trace."""
+
+    project_id: str
+    trace_id: str
+    kind: str
+    entity_id: str
+
+
 class OpenTrace(NamedTuple):
     """A trace that has not settled; `ended` where nothing of it was open any more."""
 
@@ -107,6 +116,20 @@ def read_back_observations(client: Client, key: TraceKey, ids: Sequence[str]) ->
     for start in range(0, len(ids), KEYS_PER_QUERY * 4):
         parameters = {"project": key[0], "trace": key[1], "ids": tuple(ids[start : start + KEYS_PER_QUERY * 4])}
         yield from _rows(client, "read_back_observations", parameters, RawEvent)
+
+
+def read_back_entities(client: Client, entities: Sequence[Entity]) -> Iterator[RawEvent]:
+    """Every distinct event of these entities; of a trace that has none of its entity, its first event."""
+    for start in range(0, len(entities), KEYS_PER_QUERY):
+        some = entities[start : start + KEYS_PER_QUERY]
+        wanted, missing = set(some), {entity[:2] for entity in some}
+        parameters = {"keys": tuple(missing), "entities": tuple({entity[2:] for entity in some})}
+        for event in _rows(client, "read_back_entities", parameters, RawEvent):
+            if Entity(event.project_id, event.trace_id, event.kind, event.entity_id) in wanted:
+                missing.discard((event.project_id, event.trace_id))
+                yield event
+        if missing:
+            yield from _rows(client, "first_events", {"keys": tuple(missing)}, RawEvent)
 
 
 def stored_traces(
@@ -192,6 +215,18 @@ def open_traces(
 def stored_offset_ranges(client: Client, topic: str, partition: int) -> Iterator[OffsetRangeRow]:
     """The stored chunks of a partition by first offset; where the same offsets were cut differently they overlap."""
     return _rows(client, "stored_offset_ranges", {"topic": topic, "partition": partition}, OffsetRangeRow)
+
+
+def archived_projects(client: Client, days: int, limit: int) -> list[str]:
+    """Up to `limit` projects with archived events of the last days, the same ones each time."""
+    result = client.query(_sql("archived_projects"), parameters={"days": days, "limit": limit})
+    return [str(project) for (project,) in result.result_rows]
+
+
+def archived_events(client: Client, project: str, days: int, limit: int) -> list[RawEvent]:
+    """Up to `limit` archived events of a project, whichever are found first; one may come twice."""
+    parameters = {"project": project, "days": days, "limit": limit}
+    return list(_rows(client, "archived_events", parameters, RawEvent))
 
 
 def _rows(client: Client, query: str, parameters: dict[str, Any], row: type[Row]) -> Iterator[Row]:

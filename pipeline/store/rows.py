@@ -24,6 +24,10 @@ Partition = Annotated[int, "UInt32"]
 Count = Annotated[int, "UInt64"]
 SmallCount = Annotated[int, "UInt32"]
 MaybeSmallCount = Annotated[int | None, "Nullable(UInt32)"]
+Counts = Annotated[list[int], "Array(UInt64)"]
+Partitions = Annotated[list[int], "Array(UInt32)"]
+Places = Annotated[list[int], "Array(UInt16)"]
+Times = Annotated[list[int], "Array(DateTime64(6, 'UTC'))"]
 CountMap = Annotated[dict[str, int], "Map(LowCardinality(String), UInt64)"]
 Time = Annotated[int, "DateTime64(6, 'UTC')"]
 Expiry = Annotated[int, "DateTime('UTC')"]  # seconds since the epoch: see store/retention.py
@@ -178,7 +182,10 @@ class RawEventRow(NamedTuple):
 
 
 class OffsetRangeRow(NamedTuple):
-    """One stored chunk, in `offset_ranges`: offsets `first` to `last`, both included, and what became of them."""
+    """One stored chunk, in `offset_ranges`: offsets `first` to `last`, both included, and what became of them.
+
+    `projects` to `amounts` have an element for each group of records; see the table's migration.
+    """
 
     topic: Word
     partition: Partition
@@ -190,3 +197,25 @@ class OffsetRangeRow(NamedTuple):
     duplicate: Count
     rejected: Count
     stored_at: Time
+    projects: Words
+    receivers: Words
+    minutes: Times
+    outcomes: Words
+    amounts: Counts
+    places: Places
+    offsets: Counts
+
+
+class EdgeCountRow(NamedTuple):
+    """What one front door has accepted since it last told, in `edge_counts`."""
+
+    instance: Text
+    number: Count
+    published_at: Time
+    topic: Word
+    projects: Words
+    partitions: Partitions
+    minutes: Times
+    records: Counts
+    firsts: Counts
+    lasts: Counts

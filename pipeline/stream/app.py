@@ -15,7 +15,7 @@ from yarl import URL
 from pipeline.config import Settings
 from pipeline.kafka_client import security_options
 from pipeline.stream.chunk import Chunk
-from pipeline.stream.exits import die
+from pipeline.stream.exits import StopError, die, halt
 from pipeline.stream.intake import to_record
 from pipeline.stream.membership import Membership
 from pipeline.stream.offsets import TopicPartition
@@ -64,21 +64,26 @@ def create_app(settings: Settings, group: str, topics: Sequence[str], owner: Chu
     async def chunks(stream: Any) -> None:
         async for event in stream.noack().events():
             message = event.message
-            chunk = Chunk(
-                TopicPartition(message.topic, message.partition),
-                [to_record(record, message.topic) for record in event.value],
-                event.ack,
-            )
             try:
-                await owner.take(chunk)
+                await owner.take(chunk_of(event))
             except asyncio.CancelledError:
                 raise
+            except StopError as error:
+                halt(error)
             except BaseException:
                 die("agent_failed", topic=message.topic, partition=message.partition, last_offset=message.offset)
 
     for topic in topics:  # an agent for each: one that waits for its store holds up no other topic
         app.agent(app.topic(topic, value_serializer="raw", key_serializer="raw"), name=topic)(chunks)
     return app
+
+
+def chunk_of(event: Any) -> Chunk:
+    """What a Faust event holds; the event lets go of it, for whoever waits for its `ack` would keep it in memory."""
+    message = event.message
+    records = [to_record(record, message.topic) for record in event.value]
+    event.value = message.value = None
+    return Chunk(TopicPartition(message.topic, message.partition), records, event.ack)
 
 
 def faust_credentials(settings: Settings) -> Any:

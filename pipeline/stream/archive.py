@@ -9,9 +9,12 @@ then the stored rows stand for the events that are gone (stream/expired.py).
 How it fails: while ClickHouse does not answer, reading waits and tries again for ever, and so do those who need it.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import structlog
 from clickhouse_connect.driver.client import Client
@@ -22,8 +25,9 @@ from pipeline.events.priced import Pricer
 from pipeline.fold.build import rest
 from pipeline.fold.shed import shed
 from pipeline.fold.state import TraceState
+from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.store import lookups
-from pipeline.store.lookups import RawEvent, StoredTrace, TraceKey
+from pipeline.store.lookups import Entity, RawEvent, StoredTrace, TraceKey
 from pipeline.store.rows import EPOCH_STEP
 from pipeline.stream.archived import ELSEWHERE, take
 from pipeline.stream.contents import bring_content_back
@@ -34,8 +38,11 @@ from pipeline.stream.persist import ask_store
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 KEYS_PER_QUERY = 500
 OPEN_PER_QUERY = 50_000
+BEHIND = 0.5  # seconds until the number of partitions is asked again
 
 
 class Restored(NamedTuple):
@@ -55,25 +62,33 @@ class Archive:
         prices: Callable[[], Pricer],
         partitions: Callable[[str], Awaitable[int]],
         trace_bytes: int,
+        metrics: Metrics = UNSEEN,
     ) -> None:
         """`partitions` tells how many a topic has now; see fold/shed.py for `trace_bytes`."""
         self._client, self._prices, self._partitions, self._trace_bytes = client, prices, partitions, trace_bytes
+        self._metrics = metrics
 
     async def open(self, partition: Partition) -> None:
         """1 fill the filter of known traces, then the partition is ready; 2 put those that are open to sleep in it.
 
-        The number of partitions is asked anew each time: a topic that grew has other traces at home here.
+        The number of partitions is asked anew each time: a topic that grew has other traces at home here. A broker that
+        has not heard of the growth yet tells fewer than are assigned; homes by its number would be wrong for days.
         """
         client, (topic, number) = self._client, partition.tp
-        partition.count = max(await self._partitions(topic), number + 1)
+        count = await self._partitions(topic)
+        while count < partition.fewest and not partition.revoked:
+            log.warning("partitions_behind", topic=topic, told=count, assigned=partition.fewest, retry_in=BEHIND)
+            await asyncio.sleep(BEHIND)
+            count = await self._partitions(topic)
+        partition.count = count
         known = partial(lookups.known_trace_hashes, client, topic, number, partition.count)
-        hashes = await ask_store(known, partition.is_revoked)  # 1
+        hashes = await self._ask(known, partition)  # 1
         partition.known.replace(hashes)
         partition.ready.set()
         after, found = ("", ""), 0  # 2
         while True:
             page = partial(lookups.open_traces, client, number, partition.count, OPEN_PER_QUERY, after)
-            traces = await ask_store(page, partition.is_revoked)
+            traces = await self._ask(page, partition)
             for project_id, trace_id, ended in traces:
                 key = record_key(project_id, trace_id)
                 if key not in partition.traces:
@@ -89,20 +104,57 @@ class Archive:
         """Fold the archived events of these (project, trace) into the partition. Traces in memory are left alone."""
         for at in range(0, len(names), KEYS_PER_QUERY):
             question = partial(self._restored, partition.tp, names[at : at + KEYS_PER_QUERY], self._prices())
-            for each in await ask_store(question, partition.is_revoked):
+            with self._timed():
+                restored = await self._ask(question, partition)
+            for each in restored:
                 if each.key not in partition.traces:
                     _admit(partition, each)
+                    self._metrics.add(Metric.READ_BACKS, 1, "trace")
 
     async def bring_back(self, partition: Partition, key: bytes, ids: Sequence[str]) -> None:
         """The content of some observations of a giant trace, which was let go."""
-        await bring_content_back(self._client, partition, key, ids)
+        with self._timed():
+            await bring_content_back(self._client, partition, key, ids, self._metrics)
 
-    async def events_of(self, names: Sequence[TraceKey]) -> list[RawEvent]:
-        """The archived events of these traces, however long it takes."""
-        return await ask_store(lambda: list(lookups.read_back(self._client, names)), lambda: False)
+    async def events_of(self, entities: Sequence[Entity]) -> list[RawEvent]:
+        """The archived events of these entities, however long it takes."""
+        question = partial(lookups.read_back_entities, self._client, entities)
+        return await ask_store(lambda: list(question()), lambda: False, self._metrics)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """The time in which something comes back into memory."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._metrics.add(Metric.READ_BACK_SECONDS, time.perf_counter() - began)
+
+    async def _ask(self, question: Callable[[], T], partition: Partition) -> T:
+        return await ask_store(question, partition.is_revoked, self._metrics)
 
     def _restored(self, tp: TopicPartition, names: Sequence[TraceKey], price: Pricer) -> list[Restored]:
-        """Fold the traces; one that grows beyond the limit lets go of what was said of its first observations."""
+        """Fold the traces, and see what their stored rows were made from.
+
+        Where rows know of more than was read, somebody may have written both meanwhile (the old owner of the partition
+        has an insert under way): the archive is asked again, and what it still does not have has expired.
+        """
+        states = self._folded(tp, names, price)
+        first_seen = {name: state.first_seen for name, state in states.items()}
+        stored = lookups.stored_traces(self._client, names, first_seen)
+        if more := [name for name, each in stored.items() if _count(each) > _events(states, name)]:
+            states |= self._folded(tp, more, price)
+        gone = [each for name, each in stored.items() if _count(each) > _events(states, name)]
+        for name, rows in (lookups.stored_rows(self._client, gone) if gone else {}).items():
+            state = states.setdefault(name, TraceState(*name, stored[name].first_seen))
+            state.base_count = _count(stored[name]) - state.event_count
+            stand_in(state, rows)
+        for state in states.values():
+            rest(state, price)
+        return [Restored(record_key(*name), state, stored.get(name)) for name, state in states.items()]
+
+    def _folded(self, tp: TopicPartition, names: Sequence[TraceKey], price: Pricer) -> dict[TraceKey, TraceState]:
+        """The traces by their archived events; one that grows beyond the limit lets go of what was said first."""
         states: dict[TraceKey, TraceState] = {}
         last, limit = TraceState("", "", Micros(0)), self._trace_bytes
         for raw in lookups.read_back(self._client, names):
@@ -117,17 +169,11 @@ class Archive:
                 shed(state)
                 limit = max(limit, 2 * state.size)
             _take(tp, state, raw)
-        first_seen = {name: state.first_seen for name, state in states.items()}
-        stored = lookups.stored_traces(self._client, names, first_seen)
-        counts = {name: states[name].event_count if name in states else 0 for name in stored}
-        gone = [each for name, each in stored.items() if _count(each) > counts[name]]
-        for name, rows in (lookups.stored_rows(self._client, gone) if gone else {}).items():
-            state = states.setdefault(name, TraceState(*name, stored[name].first_seen))
-            state.base_count = _count(stored[name]) - counts[name]
-            stand_in(state, rows)
-        for state in states.values():
-            rest(state, price)
-        return [Restored(record_key(*name), state, stored.get(name)) for name, state in states.items()]
+        return states
+
+
+def _events(states: Mapping[TraceKey, TraceState], name: TraceKey) -> int:
+    return states[name].event_count if name in states else 0
 
 
 def _take(tp: TopicPartition, state: TraceState, raw: RawEvent) -> None:

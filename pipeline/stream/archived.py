@@ -6,6 +6,8 @@ numbered by what is archived) and says nothing. An event that cannot be read at 
 it are fuller than any made without it and win.
 """
 
+from collections.abc import Sequence
+from traceback import format_tb
 from typing import NamedTuple
 
 import structlog
@@ -13,7 +15,7 @@ import structlog
 from pipeline.events import headers
 from pipeline.events.decode import decode_record
 from pipeline.events.keys import record_key
-from pipeline.events.media import take_out
+from pipeline.events.media import Medium, take_out
 from pipeline.events.model import Event, Micros, Record
 from pipeline.events.reasons import DecodeError
 from pipeline.fold.layers import Layer
@@ -27,22 +29,36 @@ ELSEWHERE = -1  # the offset of an event that came from another partition than t
 
 
 class Reading(NamedTuple):
-    """What the record of an archived event says now: the event itself, if it still does, and all of its events."""
+    """What the record of an archived event says now: the event itself, if it still does, and all of its events.
+
+    `media` were taken out of them; they were stored before the event was archived, unless an older version did that.
+    """
 
     event: Event | None
     all: list[Event]
+    media: Sequence[Medium]
 
 
 def read(raw: RawEvent) -> Reading | None:
     """Decode the record; None, loudly, where this version of the code cannot."""
     try:
-        events, _ = take_out(raw.value, decode_record(record_of(raw), NO_LIMIT))  # media were stored before it was
+        events, media = take_out(raw.value, decode_record(record_of(raw), NO_LIMIT))
     except DecodeError as error:
-        log.error("archived_event_unreadable", trace=raw.trace_id, event_id=raw.event_id, error=repr(error)[:500])
+        log.error(
+            "archived_event_unreadable",
+            project=raw.project_id, trace=raw.trace_id, event_id=raw.event_id, error=repr(error)[:500],
+        )  # fmt: skip
+        return None
+    except Exception as error:  # a decoder's own mistake must not stop a reader for ever; it may quote the event
+        log.error(
+            "archived_event_unreadable",
+            project=raw.project_id, trace=raw.trace_id, event_id=raw.event_id,
+            error=type(error).__name__, where="".join(format_tb(error.__traceback__)),
+        )  # fmt: skip
         return None
     if raw.position < len(events) and events[raw.position].event_id == raw.event_id:
-        return Reading(events[raw.position], events)
-    return Reading(next((event for event in events if event.event_id == raw.event_id), None), events)
+        return Reading(events[raw.position], events, media)
+    return Reading(next((event for event in events if event.event_id == raw.event_id), None), events, media)
 
 
 def take(state: TraceState, raw: RawEvent, offset: int = ELSEWHERE) -> Reading | None:

@@ -1,11 +1,12 @@
 """A chunk: the records of one partition that one poll gave, and what became of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from pipeline.events.model import Record
+from pipeline.events.model import Micros, Record
 from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.outcomes import Outcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,16 @@ class Chunk:
         """Bytes of the records' values."""
         return sum(len(record.value or b"") for record in self.records)
 
+    def since(self, offset: int | None) -> "Chunk":
+        """Without the records below an offset, which were delivered before; None: there are none."""
+        if offset is None or self.records[0].offset >= offset:
+            return self
+        return replace(self, records=[record for record in self.records if record.offset >= offset])
+
     def span(self) -> "Span":
         """What is left of it once its records were decoded."""
-        return Span(self.tp, self.records[0].offset, self.records[-1].offset, len(self.records), self.ack)
+        first, last = self.records[0], self.records[-1]
+        return Span(self.tp, first.offset, last.offset, len(self.records), self.ack, first.timestamp)
 
 
 class Span(NamedTuple):
@@ -32,8 +40,9 @@ class Span(NamedTuple):
     tp: TopicPartition
     first: int
     last: int
-    records: int
+    records: int  # 0: all of them belong to other chunks
     ack: Callable[[], object]
+    appended: Micros = Micros(0)  # when the broker got the first record; 0: not known
 
 
 @dataclass(slots=True)
@@ -43,6 +52,7 @@ class ChunkCount:
     new: int = 0
     duplicate: int = 0
     rejected: int = 0
+    outcomes: Outcomes = field(default_factory=Outcomes, compare=False)  # the same by record, for the ledger
 
     @property
     def events(self) -> int:

@@ -47,6 +47,7 @@ class Collected(NamedTuple):
     rows: Rows
     released: list[Part]
     wanted: list[tuple[Partition, bytes, list[str]]]
+    settled: int = 0  # traces that settle with this flush
 
 
 class Collector:
@@ -72,6 +73,7 @@ class Collector:
         built: list[tuple[TraceState, Built, bool]] = []
         released: list[Part] = []
         wanted_: list[tuple[Partition, bytes, list[str]]] = []
+        settled_ = 0
         with self._stages.stage("build"):
             for partition in partitions:
                 now = partition.clock()
@@ -88,6 +90,7 @@ class Collector:
                         wanted_.append((partition, key, wanted(state)))
                     elif settles:
                         partition.settle(key)
+                        settled_ += 1
                         batch.requests += self._requests(state)
                     built.append((state, result, partition.is_settled(key)))
                     if result.complete and (part := partition.written(key, state)) is not None:
@@ -98,7 +101,7 @@ class Collector:
             for state, result, settled in built:
                 until = self._until(state.project_id, state.trace_id, state.first_seen)
                 add_rows(rows, state, result, settled=settled, now=at, expires=until)
-        return Collected(rows, released, wanted_)
+        return Collected(rows, released, wanted_, settled_)
 
     def _candidates(self, partition: Partition, due: dict[bytes, bool]) -> list[tuple[bytes, TraceState]]:
         """Traces with rows that are out of date, and clean ones that may settle."""

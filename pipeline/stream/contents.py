@@ -16,6 +16,7 @@ from clickhouse_connect.driver.client import Client
 from pipeline.fold.layers import Layer
 from pipeline.fold.shed import bring_back, lacking
 from pipeline.fold.state import TraceState
+from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.store import lookups
 from pipeline.stream.archived import content_of
 from pipeline.stream.expired import layer_of
@@ -30,23 +31,26 @@ TRIES = 30
 Contents = dict[str, tuple[list[Layer], int]]  # by observation: its opinions, and the bytes of its events
 
 
-async def bring_content_back(client: Client, partition: Partition, key: bytes, ids: Sequence[str]) -> None:
+async def bring_content_back(
+    client: Client, partition: Partition, key: bytes, ids: Sequence[str], metrics: Metrics = UNSEEN
+) -> None:
     """Load the content of these observations. Raises persist.Cancelled once the partition is revoked."""
     state = partition.traces.get(key)
     if state is None:
         return
     question = partial(contents, client, state, ids)
-    found = await ask_store(question, partition.is_revoked)
+    found = await ask_store(question, partition.is_revoked, metrics)
     tries = 0
     while lost := lacking(state, found):
         if state.expired or tries == TRIES:
-            await _lay_under(client, partition, state, found, lost)
+            await _lay_under(client, partition, state, found, lost, metrics)
             break
         tries += 1
         log.warning("archive_is_behind", project=state.project_id, trace=state.trace_id, lacking=len(lost))
         await asyncio.sleep(BEHIND)
-        found = await ask_store(question, partition.is_revoked)
+        found = await ask_store(question, partition.is_revoked, metrics)
     if partition.traces.get(key) is state:
+        metrics.add(Metric.READ_BACKS, len(found), "observation")
         for id_, (layers, size) in found.items():
             partition.size += bring_back(state, id_, layers, size)
         partition.giants.add(key)
@@ -65,12 +69,12 @@ def contents(client: Client, state: TraceState, ids: Sequence[str]) -> Contents:
 
 
 async def _lay_under(
-    client: Client, partition: Partition, state: TraceState, found: Contents, lost: Sequence[str]
+    client: Client, partition: Partition, state: TraceState, found: Contents, lost: Sequence[str], metrics: Metrics
 ) -> None:
     """Let the stored rows stand for what is lost of these observations."""
     log.error("archive_lost_events", project=state.project_id, trace=state.trace_id, observations=len(lost))
     trace = lookups.StoredTrace(state.project_id, state.trace_id, state.first_seen, 0, False)
-    rows = await ask_store(partial(lookups.stored_observations, client, trace, lost), partition.is_revoked)
+    rows = await ask_store(partial(lookups.stored_observations, client, trace, lost), partition.is_revoked, metrics)
     state.expired = True
     for id_ in lost:
         if id_ in rows:

@@ -7,13 +7,13 @@ Failure: none; a record whose bytes are in the table already (too large for the 
 """
 
 from pipeline.events import headers
-from pipeline.events.model import Record
+from pipeline.events.model import Headers, Record
 from pipeline.events.reasons import Reason
 from pipeline.store.dead_letter_rows import DeadLetterRow
 from pipeline.stream.deadletters import MOST_ATTEMPTS, DeadLetter, number
 
 _UINT32, _UINT64 = 2**32 - 1, 2**64 - 1
-_LATEST = 9_223_372_036_854_775_807  # DateTime64(6) is an Int64
+_DAY = 86_400_000_000  # microseconds; a clock that is further ahead is wrong
 IN_TABLE = b"table"
 
 
@@ -25,19 +25,19 @@ def dead_letter_row(letter: Record) -> DeadLetterRow | None:
 
 def row_of(letter: DeadLetter) -> DeadLetterRow:
     """The row of a letter that is not sent."""
-    return _row(letter.record._replace(headers=tuple(letter.headers())))
+    return _row(letter.record._replace(headers=tuple(letter.headers()), timestamp=letter.at))
 
 
 def _row(letter: Record) -> DeadLetterRow:
-    said = dict(letter.headers)
+    said, latest = dict(letter.headers), letter.timestamp + _DAY
     labelled = headers.DEAD_REASON in said and headers.DEAD_TOPIC in said
     own = tuple(each for each in letter.headers if not labelled or not each[0].startswith(headers.DEAD_PREFIX))
-    failed_at = number(said.get(headers.DEAD_LAST), letter.timestamp, _LATEST) if labelled else letter.timestamp
+    failed_at = number(said.get(headers.DEAD_LAST), letter.timestamp, latest) if labelled else letter.timestamp
     return DeadLetterRow(
         topic=_text(said.get(headers.DEAD_TOPIC)) if labelled else letter.topic,
         partition=_place(said.get(headers.DEAD_PARTITION), _UINT32) if labelled else letter.partition,
         offset=_place(said.get(headers.DEAD_OFFSET), _UINT64) if labelled else letter.offset,
-        timestamp=number(said.get(headers.DEAD_TIMESTAMP), letter.timestamp, _LATEST) if labelled else letter.timestamp,
+        timestamp=number(said.get(headers.DEAD_TIMESTAMP), letter.timestamp, latest) if labelled else letter.timestamp,
         project_id=project_of(letter.key, own),
         reason=_text(said.get(headers.DEAD_REASON)) if labelled else Reason.UNLABELLED.value,
         stage=_text(said.get(headers.DEAD_STAGE)),
@@ -47,14 +47,14 @@ def _row(letter: Record) -> DeadLetterRow:
         header_names=[name for name, _ in own],
         header_values=[value for _, value in own],
         attempts=number(said.get(headers.DEAD_ATTEMPTS), 1, MOST_ATTEMPTS),
-        first_failed_at=number(said.get(headers.DEAD_FIRST), failed_at, _LATEST),
+        first_failed_at=number(said.get(headers.DEAD_FIRST), failed_at, latest),
         failed_at=failed_at,
         replay_of=_text(said.get(headers.REPLAY_OF)),
         code_version=_text(said.get(headers.DEAD_VERSION)),
     )
 
 
-def project_of(key: bytes | None, named: tuple[tuple[str, bytes], ...]) -> str:
+def project_of(key: bytes | None, named: Headers) -> str:
     """The project by the record's header, else by its key (PROJECT/TRACE); '' where neither tells."""
     project = next((value for name, value in named if name == headers.PROJECT and value), b"")
     if not project and key and b"/" in key:

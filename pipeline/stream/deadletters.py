@@ -27,7 +27,7 @@ class DeadLetter:
     stage: str
     at: Micros = field(default_factory=wall_clock)
 
-    def headers(self) -> list[tuple[str, bytes]]:
+    def headers(self) -> list[tuple[str, bytes | None]]:
         """The record's own headers and those of a dead letter (names in events/headers.py)."""
         record = self.record
         own = dict(record.headers)

@@ -18,6 +18,7 @@ from pipeline.events.canonical import to_canonical_json
 from pipeline.events.keys import record_key
 from pipeline.events.model import Event
 from pipeline.events.reasons import DecodeError
+from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.stream.app import consumer_of
 from pipeline.stream.chunk import Chunk
 from pipeline.stream.deadletters import DeadLetter
@@ -31,9 +32,10 @@ _HEADERS = ((headers.CONTENT_TYPE, headers.CANONICAL_JSON), (headers.RECEIVER, b
 class Evaluation:
     """Takes chunks of evaluation requests, one after the other."""
 
-    def __init__(self, settings: Settings, client: Client, outbox: Outbox) -> None:
-        self._settings, self._client, self._outbox = settings, client, outbox
+    def __init__(self, settings: Settings, client: Client, outbox: Outbox, metrics: Metrics = UNSEEN) -> None:
+        self._settings, self._client, self._outbox, self._metrics = settings, client, outbox, metrics
         self.assigned = asyncio.Event()
+        self._partitions: set[TopicPartition] = set()
         self._generation = 0
         self._app: Any = None
 
@@ -43,30 +45,44 @@ class Evaluation:
 
     async def take(self, chunk: Chunk) -> None:
         """1 read the requests, 2 read their traces, 3 send dead letters and scores, 4 commit."""
-        generation = self._generation
+        generation, metrics = self._generation, self._metrics
+        metrics.add(Metric.RECORDS, len(chunk.records))
+        metrics.add(Metric.BYTES, sum(len(record.value or b"") for record in chunk.records))
         requests, dead = _requests(chunk)  # 1
         if requests:
             try:
                 subjects = await ask_store(  # 2
-                    lambda: read_subjects(self._client, requests), lambda: generation != self._generation
+                    lambda: read_subjects(self._client, requests), lambda: generation != self._generation, metrics
                 )
             except Cancelled:
                 chunk.ack()  # the next owner gets these requests again
                 return
-            await self._outbox.send(self._settings.events_topic, scores(requests, subjects), _message)
+            await self._outbox.send(self._settings.events_topic, scores(requests, subjects, metrics), _message)
         await self._outbox.dead_letters(dead)  # 3
         consumer = consumer_of(self._app)
         consumer.finish(chunk.tp, chunk.records[-1].offset)
-        await consumer.commit_finished()  # 4
+        done = await consumer.commit_finished()  # 4
+        metrics.add(Metric.COMMITS, 1, "done" if done else "refused")
         chunk.ack()
 
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:
         """Ready for chunks."""
+        self._partitions |= partitions
+        self._metrics.add(Metric.REBALANCES, 1, "assigned")
+        self._metrics.set(Metric.PARTITIONS, len(self._partitions))
         self.assigned.set()
 
     async def partitions_revoked(self, partitions: set[TopicPartition], deadline: float) -> None:
         """Nothing waits between chunks; a chunk under way that waits for the store gives up."""
+        self._metrics.add(Metric.REBALANCES, 1, "revoked")
+        self._partitions -= partitions
+        self._metrics.set(Metric.PARTITIONS, len(self._partitions))
+        self.assigned.clear()
         self._generation += 1
+
+    def is_first(self) -> bool:
+        """True in one process of the group at a time: the one that holds the topic's first partition."""
+        return any(tp.partition == 0 for tp in self._partitions)
 
     async def close(self) -> None:
         """Give up waiting for the store: what is under way comes again."""

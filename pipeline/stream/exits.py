@@ -8,9 +8,12 @@ from typing import NoReturn
 
 import structlog
 
+from pipeline.errors import SpanfoldError
+
 log = structlog.get_logger(__name__)
 
 EXIT_BUG = 70  # EX_SOFTWARE
+EXIT_STOPPED = 78  # EX_CONFIG: a bad deploy
 EXIT_USAGE = 2  # somebody has to change a setting
 
 
@@ -18,6 +21,16 @@ def die(event: str, **context: object) -> NoReturn:
     """A bug: say what happened."""
     log.critical(event, exc_info=True, **context)
     os._exit(EXIT_BUG)
+
+
+class StopError(SpanfoldError):
+    """This worker must not go on, and somebody has to act."""
+
+
+def halt(error: StopError) -> NoReturn:
+    """Say why, and what to do."""
+    log.critical("worker_stopped", reason=error.args[0], remedy=error.remedy)
+    os._exit(EXIT_STOPPED)
 
 
 def refuse(event: str, complaint: str) -> NoReturn:

@@ -16,16 +16,20 @@ from typing import NamedTuple, Protocol
 from uuid import uuid4
 
 from pipeline.evaluate.requests import EvaluationRequest
+from pipeline.metrics import UNSEEN, Metric, Metrics
+from pipeline.metrics.tracing import NO_TRACING, Tracing
 from pipeline.store import tables
 from pipeline.store.insert import Refused
-from pipeline.store.lookups import RawEvent, TraceKey
+from pipeline.store.lookups import Entity, RawEvent, TraceKey
 from pipeline.store.rows import OffsetRangeRow, TraceRow
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.collect import Collected
+from pipeline.stream.counted import Laps, count_calls, count_events, count_freshness
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.moves import Move
-from pipeline.stream.refused import refused_letters, traces_of
+from pipeline.stream.range_row import range_row
+from pipeline.stream.refused import entities_of, refused_letters
 
 Durable = list[tuple[Span, ChunkCount]]
 
@@ -58,24 +62,31 @@ class Flush:
         store: Store,
         outbox: Outbox,
         commit: Callable[[Sequence[Span]], Awaitable[None]],
-        archived: Callable[[Sequence[TraceKey]], Awaitable[list[RawEvent]]],
+        archived: Callable[[Sequence[Entity]], Awaitable[list[RawEvent]]],
+        metrics: Metrics = UNSEEN,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._store, self._outbox, self._commit, self._archived = store, outbox, commit, archived
+        self._metrics, self._tracing = metrics, tracing
 
     async def write(self, batch: Batch, collected: Collected, done: Callable[[], Durable]) -> None:
         """Steps 1 to 5. `done` tells, once the rows are durable, which chunks have none that is not."""
         token = uuid4().hex  # a repetition of this insert leaves no second part; a redelivered chunk is another insert
-        rows = collected.rows
+        rows, metrics, laps = collected.rows, self._metrics, Laps(self._metrics, self._tracing)
         asked = {(request.project_id, request.trace_id) for request in batch.requests}
         refused = await self._store.insert(tables.RAW_EVENTS, batch.archive, f"{token}/raw")  # 1
+        laps.lap("archive")
         for table, some in (
             (tables.OBSERVATIONS, rows.observations),
             (tables.SCORES, rows.scores),
             (tables.TRACES, [_open(row) if _key(row) in asked else row for row in rows.traces]),
         ):
             refused += await self._store.insert(table, some, f"{token}/{table}")  # 2
+        laps.lap("rows")
+        count_calls(metrics, rows.observations)
+        count_freshness(metrics, "stored", (chunk for part in batch.parts.values() for chunk, _ in part.chunks))
         if refused:
-            batch.dead += refused_letters(refused, await self._archived(traces_of(refused)))
+            batch.dead += refused_letters(refused, await self._archived(entities_of(refused)))
         await self._outbox.dead_letters(batch.dead)  # 3
         if batch.moves:
             await self._outbox.move(batch.moves)
@@ -83,13 +94,20 @@ class Flush:
         settled = [row for row in rows.traces if row.settled and _key(row) in asked]
         if settled:  # not before it was asked for: nobody looks for what a settled trace was not asked
             await self._store.insert(tables.TRACES, settled, f"{token}/settled")
+        metrics.add(Metric.SETTLED, collected.settled)
+        laps.lap("send")
         for part in collected.released:
             part.release()
         for part in batch.parts.values():
             part.flushed = True
         durable = done()
         await self._store.insert(tables.OFFSET_RANGES, _ranges(durable), f"{token}/ranges")  # 4
+        laps.lap("ranges")
         await self._commit([chunk for chunk, _ in durable])  # 5
+        laps.lap("commit")
+        count_events(metrics, (count for _, count in durable))
+        count_freshness(metrics, "committed", (chunk for chunk, _ in durable))
+        laps.end(batch.events, observations=len(rows.observations), traces=len(rows.traces), chunks=len(durable))
 
 
 def _key(row: TraceRow) -> TraceKey:
@@ -103,18 +121,4 @@ def _open(row: TraceRow) -> TraceRow:
 
 def _ranges(durable: Durable) -> list[OffsetRangeRow]:
     now = time.time_ns() // 1000
-    return [
-        OffsetRangeRow(
-            topic=chunk.tp.topic,
-            partition=chunk.tp.partition,
-            first=chunk.first,
-            last=chunk.last,
-            records=chunk.records,
-            events=count.events,
-            new=count.new,
-            duplicate=count.duplicate,
-            rejected=count.rejected,
-            stored_at=now,
-        )
-        for chunk, count in durable
-    ]
+    return [range_row(chunk, count, now) for chunk, count in durable if chunk.records]

@@ -5,14 +5,14 @@ Rule: where SPANFOLD_FRESH_FIRST says so, a chunk all of whose records are older
 topic as it is, which is several times faster, and is done where it lay once Kafka has acknowledged it there (I2). From
 there it comes back, with a new place in the log, when the worker has nothing else to do (stream/overflow.py).
 Age is the worker's clock less the broker's (LogAppendTime); where the two differ by more than the setting, everything
-would look old: a chunk with a record that was moved before is never old.
+would look old: a chunk with a record that was moved before is never old. Nor is one with a record that cannot be moved.
 """
 
 import time
 from collections.abc import Awaitable, Callable
 
 from pipeline.stream.chunk import Chunk
-from pipeline.stream.moves import Move, moved
+from pipeline.stream.moves import Move, may_move, moved
 
 Partitions = Callable[[str], Awaitable[int]]
 """How many a topic has."""
@@ -33,7 +33,7 @@ class FreshFirst:
         """Where all records of an old chunk go; [] for one that is to be folded."""
         if not self._age or chunk.records[-1].timestamp > self._now() // 1000 - self._age:
             return []
-        if any(map(moved, chunk.records)):
+        if any(moved(record) or not may_move(record) for record in chunk.records):
             return []
         self._count = self._count or await self._partitions(self._topic)
         return [Move(self._topic, chunk.tp.partition % self._count, record) for record in chunk.records]

@@ -25,6 +25,7 @@ from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk, ChunkCount, Span
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.moves import moved
+from pipeline.stream.outcomes import Outcome
 from pipeline.stream.part import Part
 from pipeline.stream.partition import Partition
 from pipeline.stream.retention import KeepForEver, Keeps
@@ -35,6 +36,7 @@ log = structlog.get_logger(__name__)
 Decoded = tuple[Record, list[Event]]
 Until = Callable[[str, str, int], int]
 _SCORE, _DUPLICATE, _NEW = Kind.SCORE, Seen.DUPLICATE, Seen.NEW
+_STORED, _KNOWN = Outcome.STORED.value, Outcome.DUPLICATE.value
 
 
 class Taken(NamedTuple):
@@ -45,6 +47,7 @@ class Taken(NamedTuple):
     decoded: list[Decoded]
     dead: list[DeadLetter]
     media: tuple[tuple[str, Medium], ...] = ()  # (project, what was taken out of its events)
+    laden: frozenset[int] = frozenset()  # offsets of the records that they were in
 
 
 class Intake:
@@ -58,23 +61,28 @@ class Intake:
     def decode(self, chunk: Chunk) -> Taken:
         """The chunk's events."""
         with self._stages.stage("decode"):
-            decoded, dead, media = self._decode(chunk.records)
-        return Taken(chunk.span(), ChunkCount(rejected=len(dead)), decoded, dead, tuple(media))
+            decoded, dead, found = self._decode(chunk.records)
+        became = ChunkCount(rejected=len(dead))
+        for letter in dead:
+            became.outcomes.note_rejected(letter.record)
+        media = tuple((project_id, medium) for _, project_id, medium in found)
+        laden = frozenset(offset for offset, _, _ in found)
+        return Taken(chunk.span(), became, decoded, dead, media, laden)
 
     def fold(self, batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> None:
         """Fold decoded records; the traces they change hold this batch's part of the partition."""
         with self._stages.stage("fold"):
             _fold(batch, partition, decoded, count, self._until)
 
-    def _decode(self, records: list[Record]) -> tuple[list[Decoded], list[DeadLetter], list[tuple[str, Medium]]]:
+    def _decode(self, records: list[Record]) -> tuple[list[Decoded], list[DeadLetter], list[tuple[int, str, Medium]]]:
         decoded: list[Decoded] = []
         dead: list[DeadLetter] = []
-        found: list[tuple[str, Medium]] = []
+        found: list[tuple[int, str, Medium]] = []  # offset, project, medium
         for record in records:
             try:
                 events, media = take_out(record.value or b"", decode_record(record, self._max_event_bytes))
                 decoded.append((record, events))
-                found += [(events[0].project_id, medium) for medium in media]
+                found += [(record.offset, events[0].project_id, medium) for medium in media]
             except DecodeError as error:
                 dead.append(DeadLetter(record, error.reason, error.detail, "decode"))
             except Exception as error:  # a decoder's own mistake must not stop the partition for ever
@@ -125,10 +133,11 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
     now, part, traces = partition.clock(), batch.part(partition), partition.traces
     archive = batch.archive
     touched: dict[bytes, bool] = {}  # trace -> got more than scores, in order of their first event
+    note = count.outcomes.note
     new = duplicate = 0
     for record, events in decoded:
         key, value = record.key or b"", record.value or b""
-        size = len(value)
+        size, before = len(value), new
         for position, event in enumerate(events):
             state = traces.get(key)
             if state is None:
@@ -137,6 +146,11 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
             seen = state.add(event, identity, record.offset, size, now)
             if seen is _DUPLICATE:
                 duplicate += 1
+                if _is_replay(record):  # the store may have refused the event or a row of it: all are written again
+                    state.rewrite = True
+                    touched.setdefault(key, False)
+                    archive.append(_archived(state, record, position, event, identity, value, until))
+                    continue
                 if not moved(record):
                     continue
                 state.rewrite = True  # perhaps it was archived where it lay before, and no row was written
@@ -150,6 +164,10 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
                 partition.size += size
                 archive.append(_archived(state, record, position, event, identity, value, until))
                 size = 0
+        if events:
+            note(record, events[0].project_id, _STORED if new > before else _KNOWN)
+        else:
+            count.outcomes.note_ignored(record)
     _touch(partition, part, touched, now)
     count.new += new
     count.duplicate += duplicate
@@ -168,7 +186,7 @@ def _archived(
 ) -> RawEventRow:
     if not state.hash:
         state.hash = trace_hash(event.project_id, event.trace_id)
-    content_type, receiver, received_at = _told(record)
+    content_type, receiver, received_at = told(record)
     return RawEventRow(
         event.project_id,
         event.trace_id,
@@ -191,10 +209,17 @@ def _archived(
     )
 
 
-def _told(record: Record) -> tuple[str, str, int]:
+def _is_replay(record: Record) -> bool:
+    """True for a dead letter that was sent again."""
+    return any(name == headers.ATTEMPT for name, _ in record.headers)
+
+
+def told(record: Record) -> tuple[str, str, int]:
     """Content type, receiver and time of reception (0: not told) by the headers; of two of a name the first counts."""
     content_type, receiver, received_at = "", "kafka", 0
     for name, content in reversed(record.headers):
+        if content is None:  # Kafka allows headers without a value
+            continue
         if name == headers.CONTENT_TYPE:
             content_type = content.decode(errors="replace")
         elif name == headers.RECEIVER:

@@ -43,9 +43,10 @@ class ColdLane:
         self._room = asyncio.Event()
         self._room.set()
 
-    async def room(self) -> None:
-        """Return once there is room for more."""
-        await self._room.wait()
+    @property
+    def has_room(self) -> asyncio.Event:
+        """Set while there is room for more."""
+        return self._room
 
     def put(self, taken: Taken) -> None:
         """A chunk's cold records (`decoded`); the chunk is added to a batch when they have been folded."""

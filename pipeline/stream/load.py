@@ -6,7 +6,9 @@ while what comes from the overflow leaves flushes short. Two rules:
   are let in. None are while a partition is not open yet, or while more wait for the store than a flush should hold.
 - Between two flushes comes an allowance. It is halved after a flush that took LONGER than the quickest of late, and
   raised by a half after one that did not. (So a store that is far away is not taken for one that is busy.) It never
-  falls below LEAST: the overflow of a worker that has too much to do is emptied all the same.
+  falls below LEAST.
+A worker that has too much to do for days would leave the overflow alone until Kafka's retention takes it. So where
+nothing was let in for PATIENT flushes, LEAST come whatever the backlog: too few to hold up others, and nobody starves.
 """
 
 from collections import deque
@@ -21,6 +23,7 @@ SHORT = 2_000  # records
 LONGER = 0.25  # seconds
 LATELY = 64  # flushes
 LEAST, FIRST, MOST = 200, 500, 10_000  # records between two flushes
+PATIENT = 20  # flushes
 
 
 class Load(NamedTuple):
@@ -62,6 +65,7 @@ class Allowance:
 
     def __init__(self) -> None:
         self._flushes = 0
+        self._waited = 0  # flushes since the last record was let in
         self._size = FIRST
         self._used = 0
         self._lately: deque[float] = deque(maxlen=LATELY)
@@ -69,12 +73,15 @@ class Allowance:
     def left(self, load: Load) -> int:
         """Records, after the rules above."""
         if load.flushes != self._flushes:
+            self._waited += load.flushes - self._flushes
             self._flushes, self._used = load.flushes, 0
             self._lately.append(load.seconds)
             is_slow = load.seconds > min(self._lately) + LONGER
             self._size = max(LEAST, self._size // 2) if is_slow else min(MOST, self._size * 3 // 2)
-        return max(0, min(load.room, self._size - self._used))
+        room = LEAST if self._waited >= PATIENT else 0
+        return max(0, min(max(load.room, room), self._size - self._used))
 
     def use(self, records: int) -> None:
         """So many came."""
         self._used += records
+        self._waited = 0

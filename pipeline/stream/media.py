@@ -1,17 +1,27 @@
 """Media that were taken out of events become durable before the events are folded: no row refers to what is not there.
 
-The same bytes are written once. How it fails: a store of media that says no is asked again for ever, as ClickHouse is;
-until it answers, the chunk with the media in it waits, and what comes after it in its partition.
+The same bytes are written once. A store of media may be slow, and a worker takes chunks one after the other, so nobody
+else waits for it: the records with media in them wait in a lane beside, one for each partition, and the media have
+threads of their own. What waits is bounded: above `max_bytes` the worker's intake waits, too.
+How it fails: a store of media that says no is asked again for ever, as ClickHouse is; until it answers, nothing of the
+partition is committed from the first chunk with media on.
 """
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from pipeline.blobs import Media, MediaStore
 from pipeline.events.media import Medium
+from pipeline.metrics import UNSEEN, Metrics
+from pipeline.stream.chunk import Span
+from pipeline.stream.intake import Taken
 from pipeline.stream.persist import ask_store
+
+Keep = Callable[[Sequence[tuple[str, Medium]], Callable[[], bool]], Awaitable[None]]
+"""Returns when all of these (project, medium) are durable; raises persist.Cancelled once that is unneeded."""
 
 AT_ONCE = 8
 
@@ -19,8 +29,9 @@ AT_ONCE = 8
 class MediaKeeper:
     """Writes media to the blob store, in threads."""
 
-    def __init__(self, store: MediaStore) -> None:
-        self._store = store
+    def __init__(self, store: MediaStore, metrics: Metrics = UNSEEN) -> None:
+        self._store, self._metrics = store, metrics
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="media")
 
     async def __call__(self, found: Iterable[tuple[str, Medium]], unneeded: Callable[[], bool]) -> None:
         """Return when all of these (project, medium) are durable. Raises persist.Cancelled once `unneeded`."""
@@ -29,12 +40,65 @@ class MediaKeeper:
             await asyncio.gather(*self._puts(media[first : first + AT_ONCE], unneeded))
 
     def _puts(self, media: Sequence[tuple[str, Medium]], unneeded: Callable[[], bool]) -> list[asyncio.Task[None]]:
-        return [asyncio.create_task(ask_store(partial(self._put, *each), unneeded)) for each in media]
+        asked = (partial(self.put, *each) for each in media)
+        return [
+            asyncio.create_task(ask_store(question, unneeded, self._metrics, threads=self._threads))
+            for question in asked
+        ]
 
-    def _put(self, project_id: str, medium: Medium) -> None:
+    def put(self, project_id: str, medium: Medium) -> None:
+        """Store one medium, unless it is there. Blocks; raises OSError where the store says no."""
         sha256 = base64.b64encode(medium.sha256).decode()
         declared = Media(medium.id, medium.content_type, len(medium.content), sha256)
         try:
             self._store.put(project_id, declared, medium.content)
         except Exception as error:  # stores behind fsspec have errors of their own
             raise OSError(f"the medium {medium.id} was not stored: {error!r}") from error
+
+
+class MediaLane:
+    """One partition's records that wait for their media. `run` it; `go_on` is told of those that need not any more."""
+
+    def __init__(
+        self, keep: Keep, unneeded: Callable[[], bool], go_on: Callable[[Taken], Awaitable[None]], max_bytes: int
+    ) -> None:
+        self._keep, self._unneeded, self._go_on, self._max_bytes = keep, unneeded, go_on, max_bytes
+        self._waiting: list[Taken] = []
+        self._bytes = 0
+        self._work = asyncio.Event()
+        self.has_room = asyncio.Event()
+        self.has_room.set()
+
+    def put(self, taken: Taken) -> None:
+        """A chunk's records that wait (`decoded`), for its media."""
+        self._waiting.append(taken)
+        self._bytes += _size(taken)
+        if self._bytes > self._max_bytes:
+            self.has_room.clear()
+        self._work.set()
+
+    def close(self) -> list[Span]:
+        """The partition is gone: whoever waits for room may go on. The chunks that were not folded."""
+        self.has_room.set()
+        self._work.set()
+        return [taken.chunk for taken in self._waiting]
+
+    async def run(self) -> None:
+        """Store and go on, for ever. Raises persist.Cancelled once the partition is revoked."""
+        while not self._unneeded():
+            await self._work.wait()
+            self._work.clear()
+            while self._waiting and not self._unneeded():
+                first = self._waiting[0]
+                await self._keep(first.media, self._unneeded)
+                await self._go_on(first)
+                del self._waiting[0]
+                self._bytes -= _size(first)
+                if self._bytes <= self._max_bytes:
+                    self.has_room.set()
+
+
+def _size(taken: Taken) -> int:
+    """Bytes that it holds in memory."""
+    values = sum(len(record.value or b"") for record, _ in taken.decoded)
+    return values + sum(len(medium.content) for _, medium in taken.media)

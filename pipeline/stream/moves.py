@@ -8,6 +8,8 @@ acknowledged it where it belongs. It may be sent twice (a crash in between), whi
 moved has its trace written again: it may have been archived where it lay and not be in any row yet.
 Each move is counted in a header; after MOST_MOVES the record is folded where it is: workers that do not agree on the
 number of partitions (for the seconds of a second growth) cannot toss it about for ever.
+A record that may not fit into a batch of its own (a producer's better compression, or huge headers, brought it here) is
+never moved: to send it for ever would stop the worker for all.
 How it fails: what Kafka does not take is sent again for ever; a second copy changes nothing.
 """
 
@@ -33,6 +35,7 @@ log = structlog.get_logger(__name__)
 MOST_MOVES = 64
 BATCH_BYTES = 512 * 1024
 REQUEST_BYTES = 16 * 2**20
+MOST_BYTES = 15 * 2**20  # of a record that is moved: the topics take 16 MiB, and lz4 may add a little
 RETRY_AFTER = 0.5  # seconds
 
 Decoded = tuple[Record, list[Event]]
@@ -57,11 +60,22 @@ def at_home(partition: Partition, decoded: Sequence[Decoded]) -> tuple[Sequence[
     for each in decoded:
         record, events = each
         key = record.key or b""
-        if key in traces or not events or (home := partition_of(key, count)) == here or moved(record) >= MOST_MOVES:
+        if key in traces or not events or (home := partition_of(key, count)) == here or not may_move(record):
             stay.append(each)
         else:
             moves.append(Move(record.topic, home, record))
     return (stay, moves) if moves else (decoded, moves)
+
+
+def may_move(record: Record) -> bool:
+    """False for what was moved too often, or may be too large for a topic."""
+    return moved(record) < MOST_MOVES and weight(record) <= MOST_BYTES
+
+
+def weight(record: Record) -> int:
+    """Bytes of all that is moved with a record."""
+    named = sum(len(name) + len(value or b"") for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + named
 
 
 def moved(record: Record) -> int:

@@ -1,9 +1,10 @@
 """Which offset may be committed: the end of the longest prefix of chunks that are done (I2).
 
 Chunks of a partition are delivered in order but may be done in any order. An offset below an unfinished chunk's end is
-never offered. Pure bookkeeping, no Kafka.
+never offered, nor one below another that was. Pure bookkeeping, no Kafka.
 """
 
+from itertools import takewhile
 from typing import NamedTuple
 
 
@@ -17,11 +18,12 @@ class TopicPartition(NamedTuple):
 class PrefixTracker:
     """One partition's chunks between delivery and commit, from its assignment until it is revoked."""
 
-    __slots__ = ("_chunks", "_committable")
+    __slots__ = ("_chunks", "_committable", "_offered")
 
     def __init__(self) -> None:
         self._chunks: dict[int, bool] = {}  # last offset of a chunk -> done, in order of delivery
         self._committable: int | None = None
+        self._offered = 0  # the highest
 
     def deliver(self, last: int) -> None:
         """A chunk that ends with offset `last` is on its way to the agent."""
@@ -32,11 +34,11 @@ class PrefixTracker:
         if last not in self._chunks:
             return
         self._chunks[last] = True
-        for offset, done in list(self._chunks.items()):
-            if not done:
-                break
+        prefix = list(takewhile(self._chunks.__getitem__, self._chunks))  # not all: behind one that waits are many
+        for offset in prefix:
             del self._chunks[offset]
-            self._committable = offset + 1
+            if offset >= self._offered:  # a chunk that came again may have been cut shorter
+                self._committable = self._offered = offset + 1
 
     @property
     def committable(self) -> int | None:

@@ -68,6 +68,7 @@ class Partition:
         self.size = 0  # bytes of the events in memory
         self.taken: int | None = None  # the next offset to take in, once something was
         self.count = 0  # partitions of the topic; 0 while that is not known
+        self.fewest = tp.partition + 1  # there must be so many
         self.ready = asyncio.Event()
         self.revoked = False
         self.pinned: set[bytes] = set()  # traces that are being read back for events that wait: they must not leave

@@ -6,31 +6,37 @@ committed, the rest is dropped uncommitted and comes again to the next owner.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
 
-from pipeline.events.media import Medium
+from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.stream.archive import Archive
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk, ChunkCount
 from pipeline.stream.collect import Collected, Collector
+from pipeline.stream.counted import count_freshness
+from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.flush import Durable, Flush
-from pipeline.stream.intake import Decoded, Intake, split
+from pipeline.stream.intake import Decoded, Intake, Taken, split
 from pipeline.stream.lane import ColdLane
+from pipeline.stream.media import Keep, MediaLane
 from pipeline.stream.moves import Move, at_home
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import WAKE_AT_ONCE, Clock, Limits, Partition, monotonic
 from pipeline.stream.persist import Cancelled
+from pipeline.stream.pressure import Pressure
 from pipeline.stream.stages import Stages
 
 log = structlog.get_logger(__name__)
 
 Prepare = Callable[[Sequence[Decoded]], Awaitable[None]]
-Keep = Callable[[Sequence[tuple[str, Medium]], Callable[[], bool]], Awaitable[None]]
+Look = Callable[[int, Sequence[DeadLetter]], Awaitable[None]]  # records of a chunk, those that failed
 Aside = Callable[[Chunk], Awaitable[list[Move]]]
 """Where the records of a chunk go that is not folded now; [] for one that is."""
 
@@ -59,16 +65,21 @@ class Pipeline:
         stages: Stages,
         clock: Clock = monotonic,
         prepare: Prepare | None = None,
+        guard: Look | None = None,
         keep: Keep | None = None,
         aside: Aside | None = None,
+        metrics: Metrics = UNSEEN,
     ) -> None:
-        self._prepare, self._keep, self._aside = prepare, keep, aside
+        self._prepare, self._guard, self._keep, self._aside = prepare, guard, keep, aside
+        self._metrics, self.pressure = metrics, Pressure(metrics)
         self._archive, self._intake, self._collector, self._flush = archive, intake, collector, flush
         self._limits, self._pace, self._stages, self._clock = limits, pace, stages, clock
         self.partitions: dict[TopicPartition, Partition] = {}
         self.batch = Batch()
         self._lanes: dict[Partition, ColdLane] = {}
+        self._media: dict[Partition, MediaLane] = {}
         self._writing: asyncio.Task[None] | None = None
+        self.writing_since: float | None = None  # time.monotonic(), of the flush under way
         self._background: set[asyncio.Task[None]] = set()
         self._failed = asyncio.get_running_loop().create_future()
         self._full = asyncio.Event()
@@ -79,42 +90,73 @@ class Pipeline:
         self.flushes, self.flush_seconds = 0, 0.0  # that wrote something, since the start; that the last one took
 
     async def take(self, chunk: Chunk) -> None:
-        """Fold a chunk in; returns when it is in the batch or in the cold lane, not when it is durable."""
+        """Fold a chunk in; returns when it is in the batch or in a lane, not when it is durable."""
         partition = self.partitions.get(chunk.tp)
         if partition is None:
             chunk.ack()  # not ours any more
             return
-        await partition.ready.wait()
-        await self._room.wait()
-        await partition.until_calm()
+        await self.pressure.wait("partition", partition.ready)
+        await self.pressure.wait("store", self._room)
+        if partition.is_crowded:
+            await self.pressure.during("read_back", partition.until_calm())
+        if partition.revoked:
+            chunk.ack()
+            return
+        again, chunk = chunk, chunk.since(partition.taken)
+        if not chunk.records:  # a fetch that outlasted a rebalance: all of it was taken in by this owner
+            self.batch.add(partition, again.span()._replace(records=0), ChunkCount())
+            return
         partition.taken = chunk.records[-1].offset + 1
         if self._aside is not None and (moves := await self._aside(chunk)):
             self._put_aside(partition, chunk, moves)
             return
         taken = self._intake.decode(chunk)
+        if self._guard is not None:
+            await self._guard(len(chunk.records), taken.dead)
+        count_freshness(self._metrics, "decoded", (taken.chunk,))
         if self._prepare is not None:
             await self._prepare(taken.decoded)
-        if taken.media and self._keep is not None:
-            with suppress(Cancelled):
-                await self._keep(taken.media, partition.is_revoked)
-        lane = self._lanes.get(partition)
-        if lane is not None:
-            await lane.room()
-        if partition.revoked or lane is None:
+        if lane := self._lanes.get(partition):
+            await self.pressure.wait("read_back", lane.has_room)
+        if taken.laden and (media := self._media.get(partition)):
+            await self.pressure.wait("media", media.has_room)
+        if partition.revoked:
             chunk.ack()  # the next owner gets these records again
             return
         batch = self.batch
         batch.dead += taken.dead
         batch.bytes += chunk.size
+        self._metrics.add(Metric.RECORDS, len(chunk.records))
+        self._metrics.add(Metric.BYTES, chunk.size)
         stay, moves = at_home(partition, taken.decoded)
         batch.moves += moves
-        fresh, cold = split(partition, stay)
+        for move in moves:
+            taken.became.outcomes.note_moved(move.record)
+        self._fold(partition, taken._replace(decoded=list(stay)))
+
+    def _fold(self, partition: Partition, taken: Taken) -> None:
+        """Fold what need not wait; the rest goes into a lane, and the chunk is done when that is folded."""
+        batch, media = self.batch, self._media.get(partition) if taken.laden else None
+        laden = [each for each in taken.decoded if media and each[0].offset in taken.laden]
+        light = [each for each in taken.decoded if each[0].offset not in taken.laden] if laden else taken.decoded
+        fresh, cold = split(partition, light)
         self._intake.fold(batch, partition, fresh, taken.became)
-        if cold:
-            lane.put(taken._replace(decoded=cold))
+        if media and laden:
+            media.put(taken._replace(decoded=laden + cold))
+        elif cold:
+            self._lanes[partition].put(taken._replace(decoded=cold, media=()))
         else:
             batch.add(partition, taken.chunk, taken.became)
         self._mind_the_size(batch)
+
+    async def _has_media(self, partition: Partition, taken: Taken) -> None:
+        """Its media are durable: it goes on like any other chunk, when there is room for what it weighs."""
+        await self._room.wait()
+        if lane := self._lanes.get(partition):
+            await lane.has_room.wait()
+        if partition.revoked:
+            raise Cancelled
+        self._fold(partition, taken._replace(media=(), laden=frozenset()))
 
     def _put_aside(self, partition: Partition, chunk: Chunk, moves: list[Move]) -> None:
         """The chunk is done where it lies once all its records are where they go."""
@@ -124,7 +166,10 @@ class Pipeline:
         batch = self.batch
         batch.moves += moves
         batch.bytes += chunk.size
-        batch.add(partition, chunk.span(), ChunkCount())
+        count = ChunkCount()
+        for record in chunk.records:
+            count.outcomes.note_moved(record)
+        batch.add(partition, chunk.span(), count)
         self._mind_the_size(batch)
 
     async def run(self) -> None:
@@ -161,13 +206,14 @@ class Pipeline:
             return False
         writing = self._writing = asyncio.create_task(self._flush.write(batch, collected, self._done))
         writing.add_done_callback(self._written)
+        self.writing_since = time.monotonic()
         await asyncio.wait([writing])
         if writing.cancelled():
             return True  # its partitions were revoked
         writing.result()
         self._stages.flushed()
         for partition in self._ready():
-            partition.evict()
+            self._metrics.add(Metric.EVICTED, partition.evict())
         return True
 
     def _done(self) -> Durable:
@@ -176,13 +222,14 @@ class Pipeline:
         return [entry for part in parts for entry in part.chunks]
 
     def _written(self, _: object) -> None:
-        self._writing = None
+        self._writing = self.writing_since = None
 
     def _call_back(self, partitions: Sequence[Partition], collected: Collected) -> None:
         """Have that read back which must be written and is not in memory."""
         for partition in partitions:
             lane = self._lanes[partition]
             if names := partition.asleep(WAKE_AT_ONCE - lane.called):
+                self._metrics.add(Metric.WOKEN, len(names))
                 lane.call(names)
         for partition, key, ids in collected.wanted:
             self._lanes[partition].want(key, ids)
@@ -198,6 +245,7 @@ class Pipeline:
         """Open each new partition in the background; its chunks wait for it."""
         if self._closing:
             return
+        self._metrics.add(Metric.REBALANCES, 1, "assigned")
         share = max(len(partitions), 1)
         limits = self._limits._replace(
             traces=max(self._limits.traces // share, 1),
@@ -206,15 +254,15 @@ class Pipeline:
         )
         for tp in partitions - self.partitions.keys():
             partition = self.partitions[tp] = Partition(tp, limits, self._clock)
-            lane = self._lanes[partition] = ColdLane(
-                partition,
-                self._intake,
-                self._archive,
-                lambda: self.batch,
-                self._pace.pending_bytes // (2 * share),
-            )
+            partition.fewest = 1 + max(each.partition for each in partitions)
+            most = self._pace.pending_bytes // (2 * share)
+            lane = self._lanes[partition] = ColdLane(partition, self._intake, self._archive, lambda: self.batch, most)
             self._start(self._archive.open(partition))
             self._start(lane.run())
+            if self._keep is not None:
+                go_on = partial(self._has_media, partition)
+                media = self._media[partition] = MediaLane(self._keep, partition.is_revoked, go_on, most)
+                self._start(media.run())
         if not self.assigned.is_set():
             self._stages.ready()
         self.assigned.set()
@@ -240,6 +288,8 @@ class Pipeline:
 
         Kafka revokes everything at once (eager protocol), so what is stopped belongs to nobody here any more.
         """
+        self._metrics.add(Metric.REBALANCES, 1, "revoked")
+        self.assigned.clear()
         try:
             async with asyncio.timeout_at(deadline):
                 await self.flush(everything=True)
@@ -268,8 +318,10 @@ class Pipeline:
         batch, numbers = self.batch, {partition.tp.partition for partition in gone}
         for partition in gone:
             batch.parts.pop(partition, None)
-            lane = self._lanes.pop(partition)
-            for chunk in partition.parts.chunks() + lane.close():
+            waiting = partition.parts.chunks() + self._lanes.pop(partition).close()
+            if media := self._media.pop(partition, None):
+                waiting += media.close()
+            for chunk in waiting:
                 chunk.ack()
         batch.archive = [row for row in batch.archive if row.partition not in numbers]
         batch.moves = [move for move in batch.moves if move.record.partition not in numbers]

@@ -1,8 +1,8 @@
 """The price book of this worker: the newest that the registry has published, looked for now and then.
 
 Call it for the pricer that holds now; a flush takes one and uses it throughout, so no row mixes two books. A registry
-that does not answer leaves the last known book. A new book is in use everywhere REFRESH_SECONDS plus one flush after
-it was published, where the registry answers: `spanfold reprice` waits for longer than that.
+that does not answer leaves the last known book. A new book is in use everywhere `prices_refresh` plus one flush after
+it was published, where the registry answers: `spanfold reprice` and `replay` wait for longer than that.
 """
 
 import asyncio
@@ -19,14 +19,12 @@ from pipeline.registry import PublishedPrices, Registry
 
 log = structlog.get_logger(__name__)
 
-REFRESH_SECONDS = 5.0
-
 
 class PriceShelf:
     """Call it for the pricer of the newest book that is known here."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self, registry: Registry, refresh_seconds: float = 5.0) -> None:
+        self._registry, self._refresh_seconds = registry, refresh_seconds
         self.counter = TokenCounter()
         self._pricer = ObservationPricer(PriceBook(), self.counter)
 
@@ -49,7 +47,7 @@ class PriceShelf:
     async def run(self) -> None:
         """Refresh for ever."""
         while True:
-            await asyncio.sleep(REFRESH_SECONDS)
+            await asyncio.sleep(self._refresh_seconds)
             try:
                 await self.refresh()
             except SQLAlchemyError as error:

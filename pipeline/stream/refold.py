@@ -8,13 +8,14 @@ How it fails: clickhouse-connect's errors pass through. What a caller must look 
 archive has expired). Rows made from fewer events than stored ones must not replace them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from clickhouse_connect.driver.client import Client
 
 from pipeline.errors import SpanfoldError
 from pipeline.events.keys import event_identity, trace_hash
+from pipeline.events.media import Medium
 from pipeline.events.model import Event, Kind, Micros
 from pipeline.events.priced import Pricer
 from pipeline.fold.build import build, rest
@@ -27,6 +28,8 @@ from pipeline.stream.archived import Reading, take
 from pipeline.stream.contents import contents
 from pipeline.stream.retention import KeepForEver, Keeps
 from pipeline.stream.rows import Rows, add_rows
+
+Keep = Callable[[str, Medium], None]  # a project's medium
 
 
 class ArchiveBehindError(SpanfoldError):
@@ -41,8 +44,8 @@ class Refold:
     before the rows are written, as any event is.
     """
 
-    def __init__(self, client: Client, name: TraceKey) -> None:
-        self._client = client
+    def __init__(self, client: Client, name: TraceKey, keep: Keep | None = None) -> None:
+        self._client, self._keep = client, keep
         self.state = TraceState(*name, Micros(2**62))
         self.archived = 0
         self.unreadable = 0
@@ -65,7 +68,11 @@ class Refold:
             reading = take(state, raw)
             if reading is None:
                 self.unreadable += 1
-            elif len(reading.all) > 1 and raw.kind == Kind.OBSERVATION.value:
+                continue
+            if self._keep is not None:
+                for medium in reading.media:
+                    self._keep(state.project_id, medium)
+            if len(reading.all) > 1 and raw.kind == Kind.OBSERVATION.value:
                 self._look_around(raw, reading)
         if self.found:
             self.found = [row._replace(first_seen=state.first_seen) for row in self.found]
@@ -110,10 +117,15 @@ class Refold:
             self.found.append(_archived(raw, position, event, identity))
 
 
-def refold(client: Client, names: Sequence[TraceKey], price: Pricer, trace_bytes: int) -> Iterator[Refold]:
-    """Each of these traces that has an archived event, in the order of their names, one in memory at a time."""
+def refold(
+    client: Client, names: Sequence[TraceKey], price: Pricer, trace_bytes: int, keep: Keep | None = None
+) -> Iterator[Refold]:
+    """Each of these traces that has an archived event, in the order of their names, one in memory at a time.
+
+    `keep` is given the media in their events, which a version of the code may have archived that knew of none.
+    """
     for name, raws in groupby(lookups.read_back(client, names), lambda raw: (raw.project_id, raw.trace_id)):
-        each = Refold(client, name)
+        each = Refold(client, name, keep)
         each.read(raws, price, trace_bytes)
         yield each
 

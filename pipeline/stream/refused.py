@@ -1,48 +1,55 @@
-"""Rows that ClickHouse refuses for what is in them: the events behind them become dead letters."""
+"""Rows that ClickHouse refuses for what is in them: the events behind them become dead letters.
+
+Rule: a row is made from the events of its entity; they are what is asked for, never the whole trace, which may be
+giant. A row without an event of its own (a trace known from its spans alone) is told by the trace's first event: when
+that is replayed, all rows of the trace are written again. A record is one letter, however many rows it is behind.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.events.headers import CONTENT_TYPE, PROJECT, RECEIVER
 from pipeline.events.keys import record_key
-from pipeline.events.model import Micros, Record
+from pipeline.events.model import Kind, Micros, Record
 from pipeline.events.reasons import Reason
 from pipeline.store.insert import Refused
-from pipeline.store.lookups import RawEvent, TraceKey
+from pipeline.store.lookups import Entity, RawEvent
 from pipeline.store.rows import ObservationRow, RawEventRow, ScoreRow, TraceRow
 from pipeline.stream.deadletters import DeadLetter
 
-_ENTITY = {TraceRow: "trace_id", ObservationRow: "observation_id", ScoreRow: "score_id"}
 
-
-def traces_of(refused: Sequence[Refused]) -> list[TraceKey]:
-    """(project, trace) of the refused rows that were made from archived events."""
-    names: dict[TraceKey, None] = {}
-    for refusal in refused:
-        row = refusal.row
-        if isinstance(row, ScoreRow):
-            names[row.project_id, row.score_group or row.trace_id] = None
-        elif isinstance(row, TraceRow | ObservationRow):
-            names[row.project_id, row.trace_id] = None
-    return list(names)
+def entities_of(refused: Sequence[Refused]) -> list[Entity]:
+    """The entities of the refused rows that were made from archived events, each once."""
+    return list(dict.fromkeys(entity for each in refused if (entity := _entity(each.row)) is not None))
 
 
 def refused_letters(refused: Sequence[Refused], archived: Sequence[RawEvent]) -> list[DeadLetter]:
     """Dead letters for each refused event, and for the archived events behind each other refused row."""
-    letters = []
+    of_entity: dict[Entity, list[RawEvent]] = {}
+    of_trace: dict[tuple[str, str], list[RawEvent]] = {}
+    for event in archived:
+        of_entity.setdefault(Entity(event.project_id, event.trace_id, event.kind, event.entity_id), []).append(event)
+        of_trace.setdefault((event.project_id, event.trace_id), [event])
+    letters: dict[tuple[str, int, int], DeadLetter] = {}
     for refusal in refused:
-        row = refusal.row
-        events = [row] if isinstance(row, RawEventRow) else [event for event in archived if _made(event, row)]
-        letters += [DeadLetter(_record(event), Reason.STORE_REFUSED, refusal.message, "store") for event in events]
-    return letters
+        row, entity = refusal.row, _entity(refusal.row)
+        events: Sequence[RawEventRow | RawEvent] = [row] if isinstance(row, RawEventRow) else []
+        if entity is not None:
+            events = of_entity.get(entity) or of_trace.get(entity[:2], [])
+        for behind in events:
+            letter = DeadLetter(_record(behind), Reason.STORE_REFUSED, refusal.message, "store")
+            letters.setdefault((behind.topic, behind.partition, behind.offset), letter)
+    return list(letters.values())
 
 
-def _made(event: RawEvent, row: NamedTuple) -> bool:
-    """True where the row was made from this event."""
-    if not isinstance(row, TraceRow | ObservationRow | ScoreRow) or event.project_id != row.project_id:
-        return False
-    same_trace = event.trace_id == row.trace_id or isinstance(row, ScoreRow)
-    return same_trace and event.entity_id == getattr(row, _ENTITY[type(row)])
+def _entity(row: NamedTuple) -> Entity | None:
+    if isinstance(row, TraceRow):
+        return Entity(row.project_id, row.trace_id, Kind.TRACE.value, row.trace_id)
+    if isinstance(row, ObservationRow):
+        return Entity(row.project_id, row.trace_id, Kind.OBSERVATION.value, row.observation_id)
+    if isinstance(row, ScoreRow):
+        return Entity(row.project_id, row.score_group or row.trace_id, Kind.SCORE.value, row.score_id)
+    return None
 
 
 def _record(event: RawEventRow | RawEvent) -> Record:

@@ -3,7 +3,7 @@
 Rows are made by position, which costs half of what names do; the tests compare every column by its name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -50,6 +50,18 @@ def add_rows(
     rows.scores.extend(_score_row(state, view, now, version, expires) for view in built.scores)
     rows.observations.extend(_deleted_observation(state, id_, now, version, expires) for id_ in built.gone_observations)
     rows.scores.extend(_deleted_score(state, id_, now, version, expires) for id_ in built.gone_scores)
+
+
+def tombstones(
+    state: TraceState, kind: str, id_: str, traces: Sequence[TraceRow], now: Micros, expires: int = FOREVER
+) -> Rows:
+    """Rows that take back one row: the trace's own (made from `traces`, as it stands), an observation's, a score's."""
+    version = row_version(state.event_count, epoch=max(state.epoch, 0))
+    if kind == "observation":
+        return Rows([], [_deleted_observation(state, id_, now, version, expires)], [])
+    if kind == "score":
+        return Rows([], [], [_deleted_score(state, id_, now, version, expires)])
+    return Rows([row._replace(is_deleted=1, row_version=version) for row in traces], [], [])
 
 
 def _trace_row(

@@ -18,6 +18,7 @@ import structlog
 
 from pipeline.events.model import Record
 from pipeline.events.reasons import DecodeError, Reason
+from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.store.insert import Refused
 from pipeline.stream.app import consumer_of
 from pipeline.stream.chunk import Chunk
@@ -123,7 +124,10 @@ class TopicTable:
 class TopicTables:
     """All copies of a process, behind one Faust app."""
 
-    def __init__(self, copies: Sequence[Copy], store: Store, interval: float = INTERVAL) -> None:
+    def __init__(
+        self, copies: Sequence[Copy], store: Store, interval: float = INTERVAL, metrics: Metrics = UNSEEN
+    ) -> None:
+        self._metrics = metrics
         self._tables = {copy.topic: TopicTable(copy, store, interval) for copy in copies}
         self.assigned = asyncio.Event()
         self._app: Any = None
@@ -165,7 +169,8 @@ class TopicTables:
         consumer = consumer_of(self._app)
         for chunk in chunks:
             consumer.finish(chunk.tp, chunk.records[-1].offset)
-        await consumer.commit_finished()
+        done = await consumer.commit_finished()
+        self._metrics.add(Metric.COMMITS, 1, "done" if done else "refused")
 
 
 async def keep_in_topic(letters: Sequence[DeadLetter]) -> None:
@@ -175,5 +180,5 @@ async def keep_in_topic(letters: Sequence[DeadLetter]) -> None:
         log.critical(
             "dead_letter_not_in_table",
             topic=record.topic, partition=record.partition, offset=record.offset, reason=letter.reason.value,
-            detail=letter.detail, remedy="It stays in the topic until its retention; read it there and report this.",
+            remedy="It stays in the topic until its retention; read it there and report this.",
         )  # fmt: skip

@@ -8,22 +8,32 @@ topic events ─► chunks ─► intake (decode, read back, fold) ─► flush 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from clickhouse_connect.driver.client import Client
 
 from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
+from pipeline.metrics import Metric, Metrics
+from pipeline.metrics.tracing import Tracing
 from pipeline.registry import Registry
 from pipeline.store.client import connect
+from pipeline.store.errors import blame
 from pipeline.store.insert import Inserter
-from pipeline.store.tables import DEAD_LETTERS
+from pipeline.store.tables import DEAD_LETTERS, EDGE_COUNTS
 from pipeline.stream.app import consumer_of, create_app
 from pipeline.stream.archive import Archive
 from pipeline.stream.chunk import Span
 from pipeline.stream.collect import Collector, Waits
+from pipeline.stream.counted import CountedStore
 from pipeline.stream.dead_letter_row import dead_letter_row
+from pipeline.stream.edge_count_row import edge_count_row
 from pipeline.stream.evaluation import Evaluation
 from pipeline.stream.flush import Flush
 from pipeline.stream.fresh import FreshFirst
+from pipeline.stream.guard import Guard, prove
+from pipeline.stream.guard import Limits as GuardLimits
 from pipeline.stream.intake import Intake
 from pipeline.stream.load import load_of
 from pipeline.stream.media import MediaKeeper
@@ -36,7 +46,8 @@ from pipeline.stream.pricebook import PriceShelf
 from pipeline.stream.retention import RetentionBook
 from pipeline.stream.rulebook import RuleBook
 from pipeline.stream.stages import Stages, stages_from_environment
-from pipeline.stream.topic_table import Copy, TopicTables, keep_in_topic
+from pipeline.stream.store_watch import StoreWatch
+from pipeline.stream.topic_table import Copy, Letters, TopicTables, keep_in_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +62,29 @@ class FoldWorker:
     retention: RetentionBook
     stages: Stages
     overflow: Overflow
+    watch: StoreWatch
 
 
-def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
+def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, tracing: Tracing) -> FoldWorker:
     """Wire a worker, on a running event loop. Blocks until ClickHouse answers; raises StoreError when it does not."""
     client = connect(settings)
-    store = Inserter(client)
-    outbox = Outbox(settings)
+    store = counted_store(client, metrics)
+    outbox = Outbox(settings, store, metrics)
     rules = RuleBook(registry)
-    stages = stages_from_environment()
+    stages = stages_from_environment(metrics)
 
     async def commit(chunks: Sequence[Span]) -> None:
         consumer = consumer_of(app)
         for chunk in chunks:
             consumer.finish(chunk.tp, chunk.last)
-        await consumer.commit_finished()
+        done = await consumer.commit_finished()
+        metrics.add(Metric.COMMITS, 1, "done" if done else "refused")
         for chunk in chunks:
             chunk.ack()
 
-    prices = PriceShelf(registry)
-    archive = Archive(client, prices, outbox.mover.partitions, settings.trace_bytes)
-    flush = Flush(store, outbox, commit, archive.events_of)
+    prices = PriceShelf(registry, settings.prices_refresh)
+    archive = Archive(client, prices, outbox.mover.partitions, settings.trace_bytes, metrics)
+    flush = Flush(store, outbox, commit, archive.events_of, metrics, tracing)
     waits = Waits(settings.first, settings.hold, settings.rest)
     retention = RetentionBook(registry)
     collector = Collector(prices, rules, waits, stages, retention)
@@ -91,19 +104,25 @@ def build_fold_worker(settings: Settings, registry: Registry) -> FoldWorker:
         pending_events=settings.pending_events,
         pending_bytes=settings.pending_bytes,
     )
-    keep = MediaKeeper(MediaStore(open_blobs(settings.blobs)))
+    share = settings.guard_share
+    guard = Guard(
+        GuardLimits(share, settings.guard_count, settings.guard_window),
+        partial(prove, client, settings.max_event_bytes, share),
+    )
+    keep = MediaKeeper(MediaStore(open_blobs(settings.blobs)), metrics)
     prepare = Preparation(prices.counter)
     aside = FreshFirst(settings.fresh_first, settings.overflow_topic, outbox.mover.partitions)
     pipeline = Pipeline(
-        archive, intake, collector, flush, limits, pace, stages, prepare=prepare, keep=keep, aside=aside
-    )
+        archive, intake, collector, flush, limits, pace, stages,
+        prepare=prepare, guard=guard.look, keep=keep, aside=aside, metrics=metrics,
+    )  # fmt: skip
     app = create_app(settings, "fold", [settings.events_topic], pipeline)
     overflow = Overflow(
         settings,
         outbox.mover,
         lambda: load_of(pipeline, lambda tp: consumer_of(app).ends(tp), settings.flush_events // 2),
     )
-    return FoldWorker(app, pipeline, outbox, rules, prices, retention, stages, overflow)
+    return FoldWorker(app, pipeline, outbox, rules, prices, retention, stages, overflow, StoreWatch(client, metrics))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +134,32 @@ class EvaluationWorker:
     tables_app: Any
     tables: TopicTables
     outbox: Outbox
+    watch: StoreWatch
 
 
-def build_evaluation_worker(settings: Settings) -> EvaluationWorker:
+def build_evaluation_worker(settings: Settings, metrics: Metrics) -> EvaluationWorker:
     """Wire an evaluator, on a running event loop: requests ─► subjects from the views ─► scores ─► topic events."""
     client = connect(settings)
-    outbox = Outbox(settings)
-    evaluation = Evaluation(settings, client, outbox)
+    store = counted_store(client, metrics)
+    outbox = Outbox(settings, store, metrics)
+    evaluation = Evaluation(settings, client, outbox, metrics)
     app = create_app(settings, "evaluate", [settings.evaluations_topic], evaluation)
     evaluation.commit_through(app)
-    tables = TopicTables(copies(settings), Inserter(client))
+    tables = TopicTables(copies(settings, outbox.dead_letters), store, metrics=metrics)
     tables_app = create_app(settings, "tables", tables.topics, tables)
     tables.commit_through(tables_app)
-    return EvaluationWorker(app, evaluation, tables_app, tables, outbox)
+    return EvaluationWorker(app, evaluation, tables_app, tables, outbox, StoreWatch(client, metrics))
 
 
-def copies(settings: Settings) -> list[Copy]:
+def counted_store(client: Client, metrics: Metrics) -> CountedStore:
+    """An inserter whose rows and retries are counted."""
+    inserter = Inserter(client, on_retry=lambda _, error, __: metrics.add(Metric.STORE_RETRIES, 1, blame(error)))
+    return CountedStore(inserter, metrics)
+
+
+def copies(settings: Settings, letters: Letters) -> list[Copy]:
     """Which topics can be read by SQL, and how a record of each becomes a row."""
-    return [Copy(settings.dead_letters_topic, DEAD_LETTERS, dead_letter_row, keep_in_topic)]
+    return [
+        Copy(settings.dead_letters_topic, DEAD_LETTERS, dead_letter_row, keep_in_topic),
+        Copy(settings.edge_counts_topic, EDGE_COUNTS, edge_count_row, letters),
+    ]

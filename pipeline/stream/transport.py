@@ -12,7 +12,8 @@ committed is delivered again, which changes nothing (I1).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -21,9 +22,11 @@ from faust.transport.drivers import aiokafka as driver
 from faust.transport.drivers.aiokafka import ensure_aiokafka_TP
 from faust.types import ConsumerMessage
 
+from pipeline.events.model import Micros
 from pipeline.stream.exits import refuse
 from pipeline.stream.membership import Membership
 from pipeline.stream.offsets import PrefixTracker, TopicPartition
+from pipeline.stream.progress import Lag, Progress
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +57,8 @@ class ChunkConsumer(driver.Consumer):
         self._is_member = False
         self._revoke_deadline = transport.revoke_deadline
         self._trackers: dict[TopicPartition, PrefixTracker] = {}
+        self._progress = Progress()
+        self._ends: Mapping[Any, int] = {}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, ConsumerMessage]]:
         """Yield (partition, message) per partition with records; the message's value is the list of records.
@@ -69,9 +74,10 @@ class ChunkConsumer(driver.Consumer):
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 await self._read_again()
                 return
-            last = chunk[-1]
+            first, last = chunk[0], chunk[-1]
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             self._tracker(tp).deliver(last.offset)
+            self._progress.delivered(_place(tp), first.offset, last.offset, Micros(first.timestamp * 1000))
             yield tp, self._message(tp, chunk, generation)
 
     async def _read_again(self) -> None:
@@ -108,7 +114,7 @@ class ChunkConsumer(driver.Consumer):
 
     async def commit_finished(self) -> bool:
         """Commit every finished prefix; False where Kafka did not take it (it is offered again by the next call)."""
-        owned = {TopicPartition(tp.topic, tp.partition) for tp in self.assignment()}
+        owned = {_place(tp) for tp in self.assignment()}
         offsets = {tp: tracker.committable for tp, tracker in self._trackers.items() if tracker.committable is not None}
         offsets = {tp: offset for tp, offset in offsets.items() if tp in owned}
         if not offsets:
@@ -119,13 +125,34 @@ class ChunkConsumer(driver.Consumer):
         for tp, offset in offsets.items():
             if tp in self._trackers and offset is not None:
                 self._trackers[tp].committed(offset)
+                self._progress.committed(tp, offset)
         return True
+
+    async def look_up_ends(self) -> None:
+        """Ask the broker where the partitions end; fetching tells that, too, but not while it pauses.
+
+        Raises KafkaError where the broker does not answer, and what else a consumer raises that is about to stop.
+        """
+        if self._thread._consumer is not None and (owned := list(self.assignment())):
+            self._ends = await self.highwaters(*owned)
+
+    def lags(self) -> dict[TopicPartition, Lag]:
+        """How far this process is behind, for each of its partitions of which that is known, by the last look-up."""
+        now = Micros(time.time_ns() // 1000)
+        lags: dict[TopicPartition, Lag] = {}
+        for tp, end in self._ends.items():
+            place = _place(tp)
+            if (committed := self._committed_offset[tp]) is not None:  # where Faust began to read
+                self._progress.began(place, committed)
+            if (lag := self._progress.lag(place, end, now)) is not None:
+                lags[place] = lag
+        return lags
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         """1 the listener finishes and commits, 2 forget the trackers, 3 Faust's own part; all within one deadline."""
         deadline = asyncio.get_running_loop().time() + self._revoke_deadline
         self._look_for_a_twin()
-        gone = {TopicPartition(tp.topic, tp.partition) for tp in revoked}
+        gone = {_place(tp) for tp in revoked}
         await self._listener.partitions_revoked(gone, deadline - FAUSTS_PART)  # 1
         self._forget(gone)  # 2
         try:
@@ -138,6 +165,8 @@ class ChunkConsumer(driver.Consumer):
     def _forget(self, gone: set[TopicPartition]) -> None:
         for tp in gone:
             self._trackers.pop(tp, None)
+            self._progress.revoked(tp)
+        self._ends = {tp: end for tp, end in self._ends.items() if _place(tp) not in gone}
 
     def _look_for_a_twin(self) -> None:
         consumer: Any = self._thread._consumer
@@ -150,9 +179,13 @@ class ChunkConsumer(driver.Consumer):
             log.warning("membership_lost", instance_id=self._membership.instance_id)
 
     async def on_partitions_assigned(self, assigned: Iterable[Any], generation_id: int = 0) -> None:
-        """The listener's part first: Faust's part lets the chunks flow, and they need their partitions."""
+        """The listener's part first: Faust's part lets the chunks flow, and they need their partitions.
+
+        Until then nothing flows, not even in a worker that has just started: Faust's streams would skip it.
+        """
         self._is_member = True
-        await self._listener.partitions_assigned({TopicPartition(tp.topic, tp.partition) for tp in assigned})
+        self.stop_flow()
+        await self._listener.partitions_assigned({_place(tp) for tp in assigned})
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def _add_gap(self, *_: Any) -> None:
@@ -176,11 +209,15 @@ class ChunkConsumer(driver.Consumer):
         )  # fmt: skip
 
     def _tracker(self, tp: Any) -> PrefixTracker:
-        key = TopicPartition(tp.topic, tp.partition)
+        key = _place(tp)
         tracker = self._trackers.get(key)
         if tracker is None:
             tracker = self._trackers[key] = PrefixTracker()
         return tracker
+
+
+def _place(tp: Any) -> TopicPartition:
+    return TopicPartition(tp.topic, tp.partition)
 
 
 class ChunkTransport(driver.Transport):

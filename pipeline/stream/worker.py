@@ -19,10 +19,12 @@ import uvloop
 from pipeline.config import Settings
 from pipeline.kafka_client import check_access
 from pipeline.metrics import Metrics, Role
+from pipeline.metrics.tracing import open_tracing
 from pipeline.registry import Registry, open_registry
 from pipeline.stream.exits import die
+from pipeline.stream.gauges import Consumers, Gauges, show_partitions
 from pipeline.stream.outbox import Outbox
-from pipeline.stream.status import open_status
+from pipeline.stream.status import has_joined, is_moving, open_status
 from pipeline.stream.topology import build_evaluation_worker, build_fold_worker
 
 log = structlog.get_logger(__name__)
@@ -30,6 +32,8 @@ log = structlog.get_logger(__name__)
 STOP_DEADLINE = 8.0  # seconds for everything
 LEAVE_WITHIN = 2.0  # seconds of it to leave the group
 READY_FILE = "SPANFOLD_READY_FILE"
+
+Watching = Callable[[Settings, Metrics, Callable[[], bool]], Coroutine[Any, Any, None]]
 
 
 def run_worker(settings: Settings) -> None:
@@ -41,50 +45,70 @@ def run_worker(settings: Settings) -> None:
     uvloop.run(_fold(settings, registry))
 
 
-def run_evaluator(settings: Settings) -> None:
-    """Evaluate until SIGTERM or SIGINT. Raises SpanfoldError where the store or the port cannot be opened."""
-    uvloop.run(_evaluate(settings))
+def run_evaluator(settings: Settings, watch: Watching | None = None) -> None:
+    """Evaluate until SIGTERM or SIGINT, and `watch` beside it, which is told whether this process is its group's first.
+
+    Raises SpanfoldError where the store or the port cannot be opened.
+    """
+    uvloop.run(_evaluate(settings, watch))
 
 
 async def _fold(settings: Settings, registry: Registry) -> None:
     await check_access(settings)
     metrics = Metrics(Role.WORKER, settings.instance_id)
-    worker = build_fold_worker(settings, registry)
-    pipeline = worker.pipeline
-    await worker.outbox.start()
-    await worker.rules.refresh()
-    await worker.prices.refresh()
-    await worker.retention.refresh()
-    background = {
-        "flush_failed": pipeline.run(),
-        "rules_failed": worker.rules.run(),
-        "prices_failed": worker.prices.run(),
-        "overflow_failed": worker.overflow.run(),
-        "retention_failed": worker.retention.run(),
-    }
-    with open_status(settings, metrics, pipeline.assigned):
+    tracing = open_tracing(settings, Role.WORKER)
+    worker = build_fold_worker(settings, registry, metrics, tracing)
+    pipeline, watch = worker.pipeline, worker.watch
+
+    def look() -> None:
+        show_partitions(metrics, pipeline.partitions.values())
+        pipeline.pressure.count()
+        watch.show()
+
+    checks = [has_joined(pipeline.assigned), watch.complaint, is_moving(pipeline)]
+    with open_status(settings, metrics, checks) as heart, watch.asking():
+        await worker.outbox.start()
+        await worker.rules.refresh()
+        await worker.prices.refresh()
+        await worker.retention.refresh()
+        background = {
+            "flush_failed": pipeline.run(),
+            "rules_failed": worker.rules.run(),
+            "prices_failed": worker.prices.run(),
+            "overflow_failed": worker.overflow.run(),
+            "retention_failed": worker.retention.run(),
+            "gauges_failed": Gauges(metrics, Consumers(worker.app), look).run(),
+            "heartbeat_failed": heart.run(),
+        }
         await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
     worker.stages.write()
+    await asyncio.to_thread(tracing.close)
 
 
-async def _evaluate(settings: Settings) -> None:
+async def _evaluate(settings: Settings, watch: Watching | None) -> None:
     await check_access(settings)
     metrics = Metrics(Role.EVALUATOR, settings.instance_id)
-    worker = build_evaluation_worker(settings)
-    await worker.outbox.start()
-    background = {
-        "tables_start_failed": worker.tables_app.start(),
-        "tables_app_crashed": raise_crash(worker.tables_app),
-        "tables_failed": worker.tables.run(),
-    }
+    worker = build_evaluation_worker(settings, metrics)
+    evaluation, tables, store_watch = worker.evaluation, worker.tables, worker.watch
 
     async def close(_deadline: float) -> None:
-        await worker.evaluation.close()
-        await worker.tables.close()
+        await evaluation.close()
+        await tables.close()
         await worker.tables_app.stop()
 
-    assigned = [worker.evaluation.assigned, worker.tables.assigned]
-    with open_status(settings, metrics, worker.evaluation.assigned):
+    assigned = [evaluation.assigned, tables.assigned]
+    checks = [*map(has_joined, assigned), store_watch.complaint]
+    with open_status(settings, metrics, checks) as heart, store_watch.asking():
+        await worker.outbox.start()
+        background = {
+            "tables_start_failed": worker.tables_app.start(),
+            "tables_app_crashed": raise_crash(worker.tables_app),
+            "tables_failed": tables.run(),
+            "gauges_failed": Gauges(metrics, Consumers(worker.app, worker.tables_app), store_watch.show).run(),
+            "heartbeat_failed": heart.run(),
+        }
+        if watch is not None:
+            background["watch_failed"] = watch(settings, metrics, evaluation.is_first)
         await _run_until_signal(worker.app, assigned, background, worker.outbox, close)
 
 

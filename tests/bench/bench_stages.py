@@ -18,6 +18,7 @@ import orjson
 
 from pipeline.cost.price import ObservationPricer
 from pipeline.events.model import Micros, Record
+from pipeline.metrics import Metrics, Role
 from pipeline.ops.bench.traffic import EVENTS_PER_TRACE, OBSERVATIONS, traffic
 from pipeline.store import tables
 from pipeline.store.insert import Refused
@@ -25,6 +26,7 @@ from pipeline.store.native import encode
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk
 from pipeline.stream.collect import Collector, Waits
+from pipeline.stream.counted import count_freshness
 from pipeline.stream.flush import Flush
 from pipeline.stream.intake import Intake
 from pipeline.stream.offsets import TopicPartition
@@ -36,6 +38,7 @@ CHUNK = 1_000
 REPEATS = 5
 START = 1_767_225_600_000_000  # µs
 TP = TopicPartition("bench.events", 0)
+METRICS = Metrics(Role.WORKER)
 T = TypeVar("T")
 Times = defaultdict[str, float]
 
@@ -89,7 +92,7 @@ async def run_once(records: list[Record], events_per_flush: int, stages: Stages)
     partition = Partition(TP, Limits(2.0, 60.0, 86_400.0, 10**6, 2**40, 10**6, 2**40), lambda: clock)
     intake = Intake(10**7, stages)
     collector = Collector(ObservationPricer, lambda _: [], Waits(0.4, 1.0, 5.0), stages)
-    flush = Flush(NoStore(times), NoOutbox(), nothing, nothing)
+    flush = Flush(NoStore(times), NoOutbox(), nothing, nothing, METRICS)
     batch = Batch()
     clock = Micros(10_000_000)
     price = ObservationPricer()
@@ -97,8 +100,9 @@ async def run_once(records: list[Record], events_per_flush: int, stages: Stages)
     for at in range(0, len(records), CHUNK):
         chunk = Chunk(TP, records[at : at + CHUNK], lambda: None)
         taken = intake.decode(chunk)
+        count_freshness(METRICS, "decoded", (taken.chunk,))
         intake.fold(batch, partition, taken.decoded, taken.became)
-        batch.add(partition, chunk, taken.became)
+        batch.add(partition, taken.chunk, taken.became)
         if batch.events >= events_per_flush or at + CHUNK >= len(records):
             clock = Micros(clock + 400_000)
             collected = collector.collect(batch, [partition])
@@ -120,7 +124,7 @@ def measure(records: list[Record], events_per_flush: int) -> dict[str, float]:
     best: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(REPEATS):
-            stages = Stages(Path(folder) / "stages.json")
+            stages = Stages(Path(folder) / "stages.json", METRICS)
             times = asyncio.run(run_once(records, events_per_flush, stages))
             stages.write()
             times |= orjson.loads((Path(folder) / "stages.json").read_bytes())["stages"]

@@ -23,6 +23,7 @@ from pipeline.cost.price import ObservationPricer
 from pipeline.events import headers
 from pipeline.events.keys import event_identity, record_key
 from pipeline.events.model import Micros, Record
+from pipeline.metrics import Metrics, Role
 from pipeline.store import lookups, tables
 from pipeline.store.insert import Refused
 from pipeline.store.native import encode
@@ -161,7 +162,8 @@ class SimulatedWorker:
     def __init__(self, folder: Path, sink: Sink, changes: dict[str, int]) -> None:
         self.now = Micros(1_000 * SECOND)
         self._path = folder / "stages.json"
-        self._stages = Stages(self._path)
+        self.metrics = Metrics(Role.WORKER)
+        self._stages = Stages(self._path, self.metrics)
         self.store = _Store(sink, lambda: self.now)
         self.read_back_seconds = 0.0
         self._offset = 0
@@ -174,12 +176,14 @@ class SimulatedWorker:
             s.settle_quiet, s.settle_idle, s.settle_longest, s.resident_traces, s.resident_bytes, s.open_traces,
             s.trace_bytes,
         )  # fmt: skip
-        archive = _NothingBefore(None, lambda: PRICE, lambda _: 1, s.trace_bytes)  # type: ignore[arg-type]
+        archive = _NothingBefore(None, lambda: PRICE, lambda _: 1, s.trace_bytes, self.metrics)  # type: ignore[arg-type]
         collector = Collector(lambda: PRICE, lambda _: (), Waits(s.first, s.hold, s.rest), self._stages)
         intake = Intake(s.max_event_bytes, self._stages)
-        flush = Flush(self.store, self.store, nothing, nothing)
+        flush = Flush(self.store, self.store, nothing, nothing, self.metrics)
         pace = Pace(s.flush_interval, 2**40, 2**40, 2**50)
-        self.pipeline = Pipeline(archive, intake, collector, flush, limits, pace, self._stages, lambda: self.now)
+        self.pipeline = Pipeline(
+            archive, intake, collector, flush, limits, pace, self._stages, lambda: self.now, metrics=self.metrics
+        )
 
     async def start(self) -> None:
         """Its partition comes."""
@@ -237,7 +241,7 @@ def simulated(
     """
     loop = asyncio.new_event_loop()
 
-    async def ask(question: Callable[[], Any], _: object) -> Any:
+    async def ask(question: Callable[[], Any], *_: object) -> Any:
         began = time.thread_time()
         answer = question()
         worker.read_back_seconds += time.thread_time() - began

@@ -42,25 +42,6 @@ def undisturbed(
     stack.close()
 
 
-def test_workers_that_come_and_go_change_nothing(stack: Stack, undisturbed: Digest) -> None:
-    parts = [RECORDS[start::4] for start in range(4)]
-    first = stack.worker("first", settle_quiet=QUIET)
-    produce(stack.settings, parts[0])
-    second = stack.worker("second", settle_quiet=QUIET)  # joins while the first is busy
-    produce(stack.settings, parts[1])
-    assert first.stop() == 0  # leaves in order
-    produce(stack.settings, parts[2])
-    stack.worker("third", settle_quiet=QUIET)
-    second.kill()  # leaves without a word
-    produce(stack.settings, parts[3])
-    wait_until_stored(stack, len(RECORDS))
-    wait_until_settled(stack)
-
-    assert digest(stack) == undisturbed
-    assert stack.count("SELECT uniqExact(event_id) FROM raw_events") == len(RECORDS)
-    assert sum(last - first + 1 for first, last in stored_ranges(stack).values()) == len(RECORDS)
-
-
 def test_a_topic_that_grows_under_two_workers_changes_nothing(stack: Stack, undisturbed: Digest) -> None:
     """Keys change their homes while half of the producers do not know; the rows are right without any audit."""
     parts = [RECORDS[start::3] for start in range(3)]  # each trace is in all of them

@@ -63,10 +63,13 @@ async def test_while_workers_are_too_far_behind_requests_are_503_and_then_served
         refused = await front.send(span(99))
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
         assert "21 events behind" in refused.json()["message"]
+        unready = await front.client.get("/health/ready")
+        assert (unready.status_code, "21 events behind" in unready.text) == (503, True)
         assert "spanfold_ingest_lag_events 21.0" in (await front.client.get("/metrics")).text
         assert (await front.client.get("/api/public/projects")).status_code == 200
         await commit_everything(front)
         await until(front, 207)
+        assert (await front.client.get("/health/ready")).status_code == 200
 
 
 async def commit_everything(front: Front) -> None:

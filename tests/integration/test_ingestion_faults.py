@@ -31,7 +31,11 @@ async def test_without_kafka_the_answer_is_503_and_nothing_is_claimed(tmp_path: 
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "5"
         assert set(answer.json()) == {"message", "error"}
-        assert (await front.client.get("/api/public/health")).status_code == 503
+        answers = {
+            path: await front.client.get(path) for path in ("/api/public/health", "/health/ready", "/health/live")
+        }
+        assert [answer.status_code for answer in answers.values()] == [503, 503, 200]
+        assert answers["/health/ready"].json()["reasons"] == ["Kafka is not reachable."]
         assert (await front.client.get("/api/public/projects")).status_code == 200
         assert "spanfold_ingest_held_bytes 0.0" in (await front.client.get("/metrics")).text
 

@@ -1,4 +1,4 @@
-"""Every query in docs/tables.md and docs/cost.md runs."""
+"""Every query in the pages about tables, cost, dead letters and operations runs."""
 
 import re
 from pathlib import Path
@@ -8,8 +8,11 @@ import pytest
 from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.store import migrated
 
-PAGES = [Path(__file__).parents[2] / "docs" / name for name in ("tables.md", "cost.md")]
-QUERIES = [query for page in PAGES for query in re.findall(r"```sql\n(.*?)```", page.read_text("utf-8"), re.DOTALL)]
+NAMES = ("tables.md", "cost.md", "dead-letters.md", "operations.md")
+PAGES = [Path(__file__).parents[2] / "docs" / name for name in NAMES]
+BLOCK = re.compile(r"```sql\n(.*?)```|`spanfold sql \"([^\"]+)\"`", re.DOTALL)
+FOUND = [found[1] or found[2] for page in PAGES for found in BLOCK.finditer(page.read_text("utf-8"))]
+QUERIES = [query for query in FOUND if not query.lstrip().startswith(("BACKUP", "CREATE DATABASE"))]
 
 
 def test_the_page_has_examples() -> None:

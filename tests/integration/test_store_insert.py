@@ -50,7 +50,7 @@ def stored(client: Client, table: str, order: str) -> list[NamedTuple]:
     row = TABLES[table].row
     result = client.query(
         f"SELECT {', '.join(row._fields)} FROM {table} ORDER BY {order}",
-        query_formats={"DateTime64": "int"},
+        query_formats={"DateTime64": "int", "DateTime": "int"},
         column_formats={"value": "bytes"} if table == "raw_events" else None,
     )
     return [row(*values) for values in result.result_rows]

@@ -8,7 +8,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.events.keys import record_key, trace_hash
 from pipeline.events.partition import partition_of
-from pipeline.store.errors import CODES
+from pipeline.store.error_codes import CODES
 from pipeline.store.insert import Inserter
 from pipeline.store.lookups import known_trace_hashes, open_traces, read_back, stored_offset_ranges
 from tests.fixtures.clickhouse import ClickHouseProcess

@@ -71,7 +71,7 @@ def test_the_tables_columns_are_the_rows_fields_with_their_types(clickhouse: Cli
         for table in TABLES.values():
             result = client.query(
                 "SELECT name, type FROM system.columns WHERE database = %(database)s AND table = %(table)s"
-                " ORDER BY position",
+                " AND default_kind != 'MATERIALIZED' ORDER BY position",
                 parameters={"database": database, "table": table.name},
             )
             filled = [row for row in result.result_rows if row[0] != "expires_at" or "expires_at" in table.columns]

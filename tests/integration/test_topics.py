@@ -42,6 +42,7 @@ async def test_missing_topics_are_created_as_declared(
         TopicState(f"{topic_prefix}.events.overflow", 3, created=True),
         TopicState(f"{topic_prefix}.evaluations", 3, created=True),
         TopicState(f"{topic_prefix}.dead-letters", 1, created=True),
+        TopicState(f"{topic_prefix}.edge-counts", 1, created=True),
     ]
     events = await config_of(admin, settings.events_topic)
     dead_letters = await config_of(admin, settings.dead_letters_topic)
@@ -54,13 +55,13 @@ async def test_missing_topics_are_created_as_declared(
 async def test_a_second_call_creates_nothing_and_tells_the_same(settings: Settings) -> None:
     first = await ensure_topics(settings)
     second = await ensure_topics(settings)
-    assert [state.created for state in second] == [False, False, False, False]
+    assert [state.created for state in second] == [False] * 5
     assert [state.partitions for state in second] == [state.partitions for state in first]
 
 
 async def test_of_two_calls_at_once_each_topic_is_created_by_one(settings: Settings) -> None:
     both = await asyncio.gather(ensure_topics(settings), ensure_topics(settings))
-    assert [one.created + other.created for one, other in zip(*both, strict=True)] == [1, 1, 1, 1]
+    assert [one.created + other.created for one, other in zip(*both, strict=True)] == [1] * 5
 
 
 async def test_an_existing_topic_is_kept_and_its_clock_is_warned_about(

@@ -103,6 +103,18 @@ class Store:
                 assert archived >= row.row_version // 2 or not row.trace_id, f"not archived: {row}"
                 self.table.write([row])
 
+    def outcomes(self, number: int) -> dict[int, tuple[str, int, str]]:
+        """What the ledger says of each offset of a partition, as told last: project, minute (microseconds), outcome."""
+        told: dict[int, tuple[str, int, str]] = {}
+        for each in self.ranges:
+            if each.partition == number:
+                offsets = each.offsets or list(range(each.first, each.last + 1))
+                places = each.places or [0] * len(offsets)
+                assert len(places) == len(offsets) == each.records == sum(each.amounts)
+                for offset, place in zip(offsets, places, strict=True):
+                    told[offset] = (each.projects[place], each.minutes[place], each.outcomes[place])
+        return told
+
     def events(self, trace: Trace) -> list[RawEventRow]:
         """The distinct archived events of a trace, each by its first place in the log, in the archive's order."""
         first: dict[tuple[str, bytes], RawEventRow] = {}

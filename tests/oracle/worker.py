@@ -50,6 +50,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1_000.0
+        self.reading = 0  # turns of the loop that an answer of the archive takes
 
     def __call__(self) -> Micros:
         """The worker's clock."""
@@ -64,8 +65,11 @@ class Clock:
 def in_memory(clock: Clock) -> Iterator[None]:
     """Let the stream's modules read this clock, and ask the store in memory where they would ask ClickHouse."""
 
-    async def ask(question: Callable[[], Any], unneeded: Callable[[], bool]) -> Any:
-        await asyncio.sleep(0)
+    async def ask(question: Callable[[], Any], unneeded: Callable[[], bool], *_: object) -> Any:
+        turns = 0
+        while turns <= clock.reading and not unneeded():
+            turns += 1
+            await asyncio.sleep(0)
         if unneeded():
             raise Cancelled
         return question()
@@ -210,6 +214,10 @@ class Worker:
             self._trackers[number].deliver(records[-1].offset)
             self._run(self._pipeline.take(Chunk(TopicPartition(TOPIC, number), records, lambda: None)))
             self._run(self._let_run())  # the cold lane
+
+    def wait(self) -> None:
+        """Until what is read back is there."""
+        self._run(self._let_run())
 
     def flush(self, die_at: int | None = None) -> bool:
         """Finish what is held, then flush; False where that killed it."""

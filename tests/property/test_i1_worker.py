@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pipeline.events.canonical import to_canonical_json
+from pipeline.events.model import Kind, Micros
+from pipeline.stream.outcomes import MINUTE
 from tests.fixtures.examples import examples
 from tests.oracle import nasty
 from tests.oracle.durable import PARTITIONS, Log, Store, Trace
@@ -32,6 +34,7 @@ WHO = st.integers(0, 1)
 PARTITION = st.integers(0, PARTITIONS - 1)
 PAUSES = st.sampled_from([0.0, 0.0, HOLD + 0.1, QUIET + 0.1])  # until nothing is held, until a trace that ended settles
 STEP = st.integers(0, CALLS - 1)
+SLOWLY = 2_000  # turns of the loop: some flushes
 
 
 class Then(Enum):
@@ -55,6 +58,7 @@ class Cluster(RuleBasedStateMachine):
         self.workers: list[Worker | None] = [None, None]
         self.checked = [0] * PARTITIONS
         self.answers: dict[tuple[Trace, int], Views] = {}
+        self.shared = False  # two workers have had one partition at once
 
     @initialize(events=EVENTS)
     def begin(self, events: list[Known]) -> None:
@@ -84,6 +88,13 @@ class Cluster(RuleBasedStateMachine):
                 worker.revoke()  # it learns first that they were gone
                 free |= {number for number, owner in enumerate(self.log.owners) if owner is None}
             worker.assign(free)
+
+    @rule(slowly=st.sampled_from([True, True, False]))
+    def read(self, slowly: bool) -> None:
+        """The archive answers slowly from now on, so that other chunks are done before; or at once, as at first."""
+        self.clock.reading = SLOWLY if slowly else 0
+        for worker in filter(None, self.workers):
+            worker.wait()
 
     @rule(
         who=WHO, number=PARTITION, count=st.integers(0, 12), seconds=PAUSES, then=st.sampled_from(list(Then)), step=STEP
@@ -118,6 +129,7 @@ class Cluster(RuleBasedStateMachine):
         taken = {number for number, owner in enumerate(self.log.owners) if owner is self.workers[1 - who]}
         taken -= self._worker(who).partitions  # of which it would have to be told first
         if self.workers[1 - who] is not None and taken:
+            self.shared = True
             self._worker(who).assign(taken)
 
     @rule(who=WHO)
@@ -182,6 +194,7 @@ class Cluster(RuleBasedStateMachine):
 
     def _finish(self) -> None:
         """Everything that is under way comes to its end."""
+        self.read(slowly=False)
         for worker in filter(None, self.workers):
             worker.flush()
         for write in self.store.late:
@@ -205,11 +218,42 @@ class Cluster(RuleBasedStateMachine):
         assert difference(self.store.table.views(), expected) == []
         assert self.log.committed == [len(records) for records in self.log.records]
         assert all(self.store.is_settled(trace) for trace in expected["traces"]), "all have been silent for long"  # type: ignore[arg-type]
+        self._check_ledger()
         for number in range(PARTITIONS):
             for trace, first_seen in self.log.first_seen(number).items():
                 row = self.store.table.rows.get(("traces", trace))
                 assert row is None or row.first_seen == first_seen
 
+    def _check_ledger(self) -> None:
+        """I4: every record that was accepted has one outcome, under its project and minute, whatever came twice."""
+        for number, records in enumerate(self.log.records):
+            known, told = self.log.known[number], self.store.outcomes(number)
+            assert told.keys() == set(range(len(records)))
+            for offset, (record, each) in enumerate(zip(records, known, strict=True)):
+                project, minute, outcome = told[offset]
+                assert (project, minute) == (each.event.project_id, record.timestamp // MINUTE * MINUTE)
+                assert outcome in ("stored", "duplicate")
+            events = {(each.event.project_id, each.event.event_id, each.identity) for each in known}
+            duplicates = sum(outcome == "duplicate" for _, _, outcome in told.values())
+            assert duplicates <= len(records) - len(events) or self.shared
+
 
 Cluster.TestCase.settings = settings(max_examples=examples(2), stateful_step_count=40)
 TestI1WorkersThatShareALogAndAStore: Any = Cluster.TestCase
+
+
+def test_what_is_revoked_in_order_is_committed_before() -> None:
+    """The next owner has nothing to do again."""
+    log, store, clock = Log(), Store(), Clock()
+    loop = QuickLoop()
+    for number in range(20):
+        event = nasty.known(Kind.OBSERVATION, f"t{number}", "o", "e", Micros(nasty.AT), {"name": "open"}).event
+        log.append(event, to_canonical_json(event))
+    with in_memory(clock):
+        worker = Worker(log, store, loop, clock)
+        worker.assign(set(range(PARTITIONS)))
+        for number in range(PARTITIONS):
+            worker.deliver(number, 20)
+        worker.revoke()
+    loop.close()
+    assert log.committed == [len(records) for records in log.records]

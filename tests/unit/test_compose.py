@@ -11,12 +11,15 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from pipeline.config import Settings
+
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
 EXAMPLE = ROOT / "infra" / "docker" / ".env.example"
 PLACEHOLDER = re.compile(r"\$\{(?P<name>[A-Z_]+)(?P<rule>:[?-])?(?P<word>[^}]*)\}")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text())["services"]
 OURS = ("migrate", "ingest", "worker", "evaluator")
+WATCHING = ("prometheus", "grafana")
 LONG_RUNNING = sorted(set(SERVICES) - {"migrate"})
 
 
@@ -31,7 +34,7 @@ def example() -> dict[str, str]:
 
 
 def test_all_roles_of_an_installation_are_there() -> None:
-    assert set(SERVICES) == {"kafka", "clickhouse", "postgres", *OURS}
+    assert set(SERVICES) == {"kafka", "clickhouse", "postgres", *OURS, *WATCHING}
 
 
 @pytest.mark.parametrize("name", LONG_RUNNING)
@@ -129,3 +132,35 @@ def test_clickhouses_own_records_are_bounded_or_off() -> None:
         ttl = log.findtext("ttl", "")
         bounded = re.fullmatch(r"event_date \+ INTERVAL \d+ DAY DELETE", ttl)
         assert (log.get("remove") == "1") != bool(bounded), name
+
+
+def test_what_watches_comes_only_when_asked_for() -> None:
+    profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
+    assert profiles == {name: ["metrics"] for name in WATCHING}
+
+
+def test_prometheus_asks_every_role_at_the_port_where_it_shows_metrics() -> None:
+    jobs = yaml.safe_load((ROOT / "infra" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    asked = {name: found["port"] for job in jobs for found in job["dns_sd_configs"] for name in found["names"]}
+    shown = {name: int(SERVICES[name]["environment"]["SPANFOLD_METRICS_PORT"]) for name in ("worker", "evaluator")}
+    assert asked == shown | {"ingest": int(SERVICES["ingest"]["environment"]["SPANFOLD_HTTP_PORT"])}
+    assert {job["job_name"] for job in jobs} == {f"spanfold-{name}" for name in asked}
+
+
+def test_every_setting_of_our_roles_exists() -> None:
+    variables = {name for role in OURS for name in SERVICES[role]["environment"] if name.startswith("SPANFOLD_")}
+    assert {name.removeprefix("SPANFOLD_").lower() for name in variables} <= set(Settings.model_fields)
+
+
+def test_files_that_are_mounted_are_there() -> None:
+    mounts = [mount for service in SERVICES.values() for mount in service.get("volumes", []) if mount.startswith("./")]
+    assert len(mounts) >= 3
+    assert all((ROOT / mount.split(":")[0]).exists() for mount in mounts)
+
+
+def test_grafana_finds_the_source_and_the_dashboard() -> None:
+    grafana = ROOT / "infra" / "grafana" / "provisioning"
+    source = yaml.safe_load((grafana / "datasources" / "prometheus.yml").read_text())["datasources"][0]
+    assert (source["type"], source["url"]) == ("prometheus", "http://prometheus:9090")
+    provider = yaml.safe_load((grafana / "dashboards" / "spanfold.yml").read_text())["providers"][0]
+    assert any(mount.split(":")[1].startswith(provider["options"]["path"]) for mount in SERVICES["grafana"]["volumes"])

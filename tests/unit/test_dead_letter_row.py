@@ -42,6 +42,14 @@ def test_a_record_without_key_value_and_headers_stays_one_without() -> None:
     assert (row.key, row.value, row.header_names, row.project_id) == (None, None, [], "")
 
 
+def test_headers_without_a_value_are_kept_without_one() -> None:
+    own = (("a", None), (headers.PROJECT, None), (headers.ATTEMPT, None), ("b", b""))
+    row = dead_letter_row(sent(failed(headers=own)))
+    assert row is not None
+    assert list(zip(row.header_names, row.header_values, strict=True)) == list(own)
+    assert (row.project_id, row.attempts) == ("p", 1)
+
+
 def test_the_project_is_the_headers_or_the_keys() -> None:
     for key, own, project in (
         (b"k/t", (), "k"), (b"k/t", ((headers.PROJECT, b"h"),), "h"), (b"k", (), ""), (b"\xff/t", (), "\ufffd"),

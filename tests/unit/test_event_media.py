@@ -92,6 +92,8 @@ def test_the_same_bytes_in_two_places_are_one_medium() -> None:
         json.dumps({"inlineData": {"mimeType": 5, "data": TEXT}}),
         json.dumps({"inlineData": {"mimeType": "image/png", "data": [TEXT]}}),
         json.dumps({"inlineData": {"mimeType": "image/png", "data": TEXT[:-1] + "!"}}),
+        json.dumps({"type": "file", "mediaType": "text/plain", "data": "é" * 80}, ensure_ascii=False),
+        json.dumps({"inlineData": {"mimeType": "text/plain", "data": "日本語" * 30}}),
         json.dumps({"mimeType": "image/png", "data": TEXT}),  # of no provider
         json.dumps({"inlineData": [1, None, {}]}),
         '{"inlineData": {"mimeType": "image/png"',

@@ -1,15 +1,19 @@
 """The flush: its order, and which chunks are committed when not all rows of their traces are written at once."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from pipeline.evaluate.requests import EvaluationRequest, Rule
+from pipeline.events.model import Record
+from pipeline.events.reasons import Reason
 from pipeline.store import tables
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.collect import Collected
+from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.flush import Durable, Flush
 from pipeline.stream.part import Part
 from pipeline.stream.rows import Rows
@@ -103,6 +107,31 @@ async def test_a_store_that_does_not_answer_keeps_everything_uncommitted() -> No
     [part] = batch.parts.values()
     assert isinstance(part, Part)
     assert (part.holders, part.flushed, worker.partition.parts.done(), outside.calls) == (1, False, [], [])
+
+
+async def test_a_dead_letter_that_cannot_be_produced_keeps_everything_uncommitted() -> None:
+    worker, outside = Worker(), Outside()
+    batch = worker.batch
+    batch.add(worker.partition, chunk(1), ChunkCount(rejected=1))
+    batch.dead.append(DeadLetter(Record("events", 0, 1, AT, b"p/t", b"", ()), Reason.EMPTY, "", "decode"))
+    produced = asyncio.Event()
+
+    async def waiting(letters: Sequence[Any]) -> None:
+        await produced.wait()
+        await Outside.dead_letters(outside, letters)
+
+    outside.dead_letters = waiting  # type: ignore[method-assign]
+    flush = Flush(outside, outside, outside.commit, outside.archived)
+    done = [(chunk(1), ChunkCount(rejected=1))]
+    writing = asyncio.create_task(flush.write(batch, worker.collect(everything=True), lambda: done))
+    await asyncio.wait([writing], timeout=0.05)
+    assert not writing.done()
+    assert {name for name, _ in outside.calls}.isdisjoint({"commit", tables.OFFSET_RANGES})
+    produced.set()
+    await writing
+    assert outside.calls[-4:] == [
+        ("dead letters", 1), ("evaluations", 0), (tables.OFFSET_RANGES, 1), ("commit", 1),
+    ]  # fmt: skip
 
 
 async def test_a_trace_is_settled_in_the_store_only_after_its_evaluation_was_asked_for() -> None:

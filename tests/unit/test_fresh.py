@@ -4,7 +4,7 @@ from pipeline.events import headers
 from pipeline.events.model import Micros, Record
 from pipeline.stream.chunk import Chunk
 from pipeline.stream.fresh import FreshFirst
-from pipeline.stream.moves import Move
+from pipeline.stream.moves import MOST_BYTES, Move
 from pipeline.stream.offsets import TopicPartition
 
 NOW = 1_800_000_000_000_000  # microseconds
@@ -46,6 +46,12 @@ async def test_a_chunk_that_ends_with_a_fresh_record_is_folded() -> None:
 
 async def test_a_chunk_that_came_back_is_folded_however_old_it_looks() -> None:
     assert await aside(chunk(1000, 900, moved=True)) == []
+
+
+async def test_a_chunk_with_a_record_that_may_not_fit_into_the_overflow_is_folded() -> None:
+    old = chunk(100, 90)
+    large = old.records[1]._replace(headers=(("x", bytes(MOST_BYTES)),))
+    assert await aside(Chunk(old.tp, [old.records[0], large], old.ack)) == []
 
 
 async def test_without_the_setting_nothing_is_old() -> None:

@@ -131,9 +131,9 @@ async def test_a_chunk_goes_into_the_batch_that_is_filled_when_it_is_folded(lane
 async def test_above_its_bytes_the_lane_has_no_room_until_enough_is_folded(lane: Lane) -> None:
     lane.lane.put(taken(1, "a", size=1000))
     async with asyncio.timeout(10):
-        await lane.lane.room()
+        await lane.lane.has_room.wait()
     lane.lane.put(taken(2, "b", size=1))
-    waits = asyncio.create_task(lane.lane.room())
+    waits = asyncio.create_task(lane.lane.has_room.wait())
     await until(lambda: bool(lane.asked))
     assert not waits.done()
     lane.answer(2)
@@ -145,7 +145,7 @@ async def test_above_its_bytes_the_lane_has_no_room_until_enough_is_folded(lane:
 async def test_a_partition_that_is_gone_gives_its_chunks_back_and_lets_go_who_waits(lane: Lane) -> None:
     for offset in (1, 2):
         lane.lane.put(taken(offset, "a", size=2000))
-    waits = asyncio.create_task(lane.lane.room())
+    waits = asyncio.create_task(lane.lane.has_room.wait())
     await until(lambda: bool(lane.asked))
     lane.partition.revoked = True
     assert [chunk.first for chunk in lane.lane.close()] == [1, 2]

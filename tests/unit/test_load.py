@@ -2,7 +2,7 @@
 
 from pipeline.events.model import Micros, Record
 from pipeline.stream.batch import Batch
-from pipeline.stream.load import FIRST, LATELY, LEAST, LONGER, MOST, SHORT, Allowance, Load, load_of
+from pipeline.stream.load import FIRST, LATELY, LEAST, LONGER, MOST, PATIENT, SHORT, Allowance, Load, load_of
 from pipeline.stream.moves import Move
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Limits, Partition
@@ -93,3 +93,23 @@ def test_what_was_quick_long_ago_is_forgotten() -> None:
     allowance.left(after(1, 0.01))
     sizes = [allowance.left(after(number, 1.0)) for number in range(2, LATELY + 20)]
     assert (min(sizes), sizes[-1]) == (LEAST, MOST)
+
+
+def test_a_worker_that_always_has_too_much_to_do_lets_a_few_in_now_and_then() -> None:
+    allowance = Allowance()
+    let_in = 0
+    for number in range(1, 10 * PATIENT + 1):
+        some = allowance.left(after(number, room=0))
+        if some:
+            allowance.use(some)
+            let_in += some
+    assert let_in == 10 * LEAST
+
+
+def test_what_waits_comes_before_a_flood_of_flushes_that_nothing_waited_for() -> None:
+    allowance = Allowance()
+    allowance.left(after(PATIENT, room=0))
+    assert allowance.left(after(PATIENT, room=0)) == LEAST, "it stays until something was there to be let in"
+    allowance.use(1)
+    assert allowance.left(after(PATIENT, room=0)) == 0
+    assert allowance.left(Load(frozenset(), 0, 0, 10 * PATIENT)) == LEAST, "without partitions nobody reads"

@@ -1,6 +1,8 @@
 """Media of events on their way to the blob store: once each, for ever, and before anything refers to them."""
 
+import asyncio
 import hashlib
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from pipeline.blobs import Media, MediaStore, open_blobs
 from pipeline.events.media import Medium, media_id_of
 from pipeline.stream import persist
 from pipeline.stream.media import AT_ONCE, MediaKeeper
-from pipeline.stream.persist import Cancelled
+from pipeline.stream.persist import Cancelled, ask_store
 
 
 def medium(number: int) -> Medium:
@@ -72,3 +74,21 @@ async def test_nobody_waits_for_media_of_a_partition_that_is_gone(tmp_path: Path
     store = Broken(tmp_path, 10**9)
     with pytest.raises(Cancelled):
         await MediaKeeper(store)([("p", medium(1))], lambda: store.puts > 2)
+
+
+async def test_media_that_hang_take_no_thread_from_the_questions_to_the_store(tmp_path: Path) -> None:
+    goes = threading.Event()
+
+    class Hanging(MediaStore):
+        def put(self, project_id: str, media: Media, content: bytes) -> None:
+            goes.wait(60)
+
+    keep = MediaKeeper(Hanging(open_blobs(str(tmp_path))))
+    keeping = [asyncio.create_task(keep([("p", medium(n)) for n in range(AT_ONCE)], lambda: False)) for _ in range(8)]
+    try:
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(ask_store(lambda: 5, lambda: False), 10) == 5
+        assert not any(each.done() for each in keeping)
+    finally:
+        goes.set()
+    await asyncio.gather(*keeping)

@@ -4,14 +4,22 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.events.priced import CostSource, UsageSource
+from pipeline.events.reasons import Reason
 from pipeline.metrics import Metric, Metrics, Role
 from pipeline.metrics.page import page
 from pipeline.metrics.registry import PROCESS
 from pipeline.metrics.spec import Kind
+from pipeline.store.errors import Blame
+from pipeline.store.tables import TABLES
+from pipeline.stream import counted, pressure
+from pipeline.stream.counted import Step
+from pipeline.stream.stages import Stage
 
 DOCS = Path(__file__).parents[2] / "docs"
 STRANGERS = {"project", "project_id", "trace", "trace_id", "path", "user", "model", "name", "key"}
@@ -65,6 +73,18 @@ def test_a_role_shows_its_own_metrics_and_no_others(role: Role) -> None:
     shown = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     assert shown >= {metric.value for metric in Metric if role in metric.spec.roles}
     assert not shown & {metric.value for metric in Metric if role not in metric.spec.roles}
+
+
+def test_labels_say_what_the_rooms_say() -> None:
+    assert set(Metric.STORE_RETRIES.spec.values["blame"]) == set(Blame)
+    assert set(Metric.DEAD_LETTERS.spec.values["reason"]) == set(Reason)
+    assert set(Metric.ROWS.spec.values["table"]) <= set(TABLES)
+    assert set(Metric.CALLS.spec.values["cost_source"]) == set(get_args(CostSource))
+    assert set(Metric.CALLS.spec.values["usage_source"]) == set(get_args(UsageSource))
+    assert set(Metric.STAGE_SECONDS.spec.values["stage"]) == set(get_args(Stage))
+    assert set(Metric.STEP_SECONDS.spec.values["step"]) == set(get_args(Step))
+    assert set(Metric.FRESHNESS.spec.values["stage"]) == set(get_args(counted.Stage))
+    assert set(Metric.BACKPRESSURE.spec.values["waiting_for"]) == set(get_args(pressure.Reason))
 
 
 def test_series_whose_labels_are_known_begin_at_zero() -> None:

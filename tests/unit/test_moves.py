@@ -8,7 +8,7 @@ from pipeline.events import headers
 from pipeline.events.decode import header
 from pipeline.events.model import Event, Kind, Micros, Record
 from pipeline.events.partition import partition_of
-from pipeline.stream.moves import MOST_MOVES, Decoded, Move, _fill, at_home, moved
+from pipeline.stream.moves import MOST_BYTES, MOST_MOVES, Decoded, Move, _fill, at_home, moved
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Limits, Partition
 
@@ -57,6 +57,15 @@ def test_a_record_is_not_tossed_about_for_ever() -> None:
     away = next(f"t{n}" for n in range(99) if partition_of(f"p/t{n}".encode(), 2) == 1)
     for times, moves in ((1, 1), (MOST_MOVES - 1, 1), (MOST_MOVES, 0), (MOST_MOVES + 50, 0)):
         assert len(at_home(partition(), [decoded(away, times)])[1]) == moves
+
+
+def test_a_record_that_may_not_fit_where_it_belongs_stays() -> None:
+    away = next(f"t{n}" for n in range(99) if partition_of(f"p/t{n}".encode(), 2) == 1)
+    record, events = decoded(away)
+    for size, moves in ((MOST_BYTES - 100, 1), (MOST_BYTES, 0)):
+        assert len(at_home(partition(), [(record._replace(value=bytes(size)), events)])[1]) == moves
+        named = (("x", bytes(size)), ("none", None))
+        assert len(at_home(partition(), [(record._replace(headers=named), events)])[1]) == moves  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [b"", b"-1", b"x", b"\xff", b"99999999999999999999", "²".encode()])

@@ -60,3 +60,20 @@ def test_a_chunk_that_is_delivered_twice_is_waited_for_once() -> None:
     tracker.finish(9)
     tracker.finish(9)
     assert (tracker.committable, tracker.unfinished) == (10, 0)
+
+
+def test_a_chunk_that_came_again_and_was_cut_shorter_takes_nothing_back() -> None:
+    tracker = PrefixTracker()
+    tracker.deliver(9)
+    tracker.deliver(4)
+    tracker.finish(4)
+    assert tracker.committable is None
+    tracker.finish(9)
+    assert tracker.committable == 10
+    tracker.committed(10)
+    tracker.deliver(6)
+    tracker.finish(6)
+    assert tracker.committable is None
+    tracker.deliver(12)
+    tracker.finish(12)
+    assert tracker.committable == 13

@@ -14,7 +14,6 @@ from pipeline.cost.document import PriceDocumentError, parse_document
 from pipeline.events.model import Fields, Micros
 from pipeline.ops.prices import publish, show
 from pipeline.registry import Registry, open_registry
-from pipeline.stream import pricebook
 from pipeline.stream.pricebook import PriceShelf
 
 TEXT = "prices: [{id: mine, match: my-model, from: 2026-01-01, per_million: {input: 0.1}}]"
@@ -113,9 +112,8 @@ async def test_a_registry_that_does_not_answer_leaves_the_last_one(
         loop.call_soon_threadsafe(asked.set)
         raise OperationalError("SELECT", {}, Exception("gone"))
 
-    shelf = PriceShelf(registry)
+    shelf = PriceShelf(registry, refresh_seconds=0.0)
     monkeypatch.setattr(registry, "newest_prices", fails)
-    monkeypatch.setattr(pricebook, "REFRESH_SECONDS", 0.0)
     running = asyncio.create_task(shelf.run())
     async with asyncio.timeout(10):
         await asked.wait()

@@ -1,5 +1,6 @@
 """Traces folded anew from the archive: the oracle's rows, whatever their size, and what a mended mapping does."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def written(archive: MemoryArchive, trace_bytes: int = NO_LIMIT, settled: bool =
 
 @pytest.mark.parametrize("trace_bytes", [NO_LIMIT, 3_000, 1])
 def test_all_rows_of_every_trace_are_those_of_the_oracle(trace_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    records = [record for trace in whole_traces(30) for record in trace]
+    records = [record for trace in whole_traces(12) for record in trace]
     archive = MemoryArchive(as_a_log_has_them(records))
     archive.install(monkeypatch)
     assert difference(written(archive, trace_bytes).views(), views(known(records), PRICE))[:5] == []
@@ -92,14 +93,15 @@ def test_what_a_tombstone_hides_is_taken_back(monkeypatch: pytest.MonkeyPatch) -
     assert sum(row.is_deleted for row in table.rows.values()) == 4
 
 
-def test_an_event_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [DecodeError(Reason.MALFORMED, "no"), KeyError("a decoder's own mistake")])
+def test_an_event_that_cannot_be_read_is_told(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = MemoryArchive([_call(0), _call(1)])
     archive.install(monkeypatch)
     real = archived.decode_record
 
     def decode(record: Any, size: int) -> list[Event]:
         if record.offset == 1:
-            raise DecodeError(Reason.MALFORMED, "no")
+            raise error
         return real(record, size)
 
     monkeypatch.setattr(archived, "decode_record", decode)
@@ -154,3 +156,18 @@ def _call(number: int) -> Any:
 
 def _beside(raw: RawEvent, id_: str) -> Event:
     return Event(raw.project_id, raw.trace_id, Kind.TRACE, raw.trace_id, id_, Micros(7), {"user_id": "ada"})
+
+
+def test_media_in_archived_events_are_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"data:image/png;base64,{base64.b64encode(b'x' * 90).decode()}"
+    body = {"id": "o", "traceId": "t", "input": f"look: {uri}"}
+    event = {"id": "e", "type": "span-create", "timestamp": "2026-11-20T12:00:00Z", "body": body}
+    archive = MemoryArchive([langfuse_record(event)])
+    archive.install(monkeypatch)
+    kept: list[tuple[str, bytes]] = []
+    [each] = refold(
+        None, archive.names(), PRICE, NO_LIMIT, lambda project, medium: kept.append((project, medium.content))  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert kept == [("project-1", b"x" * 90)]
+    [rows] = each.rows(PRICE, settled=False, now=NOW)
+    assert "base64," not in rows.observations[0].input

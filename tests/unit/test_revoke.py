@@ -13,6 +13,7 @@ from pipeline.events.canonical import to_canonical_json
 from pipeline.events.keys import record_key
 from pipeline.events.model import Event, Kind, Micros, Record
 from pipeline.events.partition import partition_of
+from pipeline.store import tables
 from pipeline.stream.chunk import Chunk, Span
 from pipeline.stream.collect import Collector, Waits
 from pipeline.stream.flush import Flush
@@ -37,6 +38,7 @@ class Outside:
         self.committed: list[int] = []
         self.moved: list[Move] = []
         self.acked: list[int] = []
+        self.ranges: list[Any] = []
 
     async def open(self, partition: Partition) -> None:
         partition.count = self.count
@@ -45,6 +47,7 @@ class Outside:
 
     async def insert(self, table: str, rows: Sequence[Any], token: str) -> list[Any]:
         await self.goes.wait()
+        self.ranges += rows if table == tables.OFFSET_RANGES else []
         return []
 
     async def dead_letters(self, letters: Sequence[Any]) -> None:
@@ -165,3 +168,28 @@ async def test_a_move_goes_with_its_partition(revoked_first: bool) -> None:
     outside.goes.set()
     await worker.flush()
     assert (len(outside.moved), outside.committed) == ((0, []) if revoked_first else (1, [0]))
+
+
+async def test_records_that_come_again_to_the_same_owner_are_taken_in_once_and_hold_no_commit() -> None:
+    """A fetch that outlasts a rebalance may bring what is fetched again."""
+    outside = Outside()
+    worker = await owning(outside)
+    await worker.take(outside.chunk(0, "a", "b"))
+    await worker.take(outside.chunk(0, "a"))
+    await worker.take(outside.chunk(1, "b", "c"))
+    await worker.flush(everything=True)
+    assert outside.committed == [1, 0, 2]
+    ranges = [(row.first, row.last, row.records, row.new, row.duplicate) for row in outside.ranges]
+    assert ranges == [(0, 1, 2, 2, 0), (2, 2, 1, 1, 0)]
+
+
+async def test_a_chunk_that_comes_again_is_committed_after_the_one_that_has_its_rows() -> None:
+    outside = Outside()
+    worker = await owning(outside)
+    await worker.take(outside.chunk(0, "a"))
+    await worker.flush()
+    await worker.take(outside.chunk(0, "a"))
+    await worker.flush()
+    assert outside.committed == [], "the observation is open and its row not written"
+    await worker.flush(everything=True)
+    assert outside.committed == [0, 0]

@@ -19,6 +19,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "local": set(),
     "evaluate": {"store"},
     "ops": {"store", "local", "cost", "registry"},  # re-pricing computes with the books that the registry has
+    "audit": {"stream", "store", "cost", "registry", "local", "ops"},  # folds as the worker does, to compare
+    "replay": {"stream", "store", "local", "cost", "registry", "ops", "blobs"},  # folds as the worker does, to rows
     "blobs": set(),
     "ingest": {"registry", "blobs"},
     "stream": {"fold", "cost", "evaluate", "store", "registry", "blobs"},  # media in events are stored as blobs

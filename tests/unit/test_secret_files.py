@@ -152,7 +152,7 @@ def log_as_a_role(every_secret: list[str], monkeypatch: pytest.MonkeyPatch) -> I
     root, ours = logging.getLogger(), logging.getLogger("pipeline")
     before = root.handlers[:], root.level, ours.level, structlog.get_config()
     monkeypatch.setenv("SPANFOLD_LOG_LEVEL", "debug")
-    configure_logs(load_settings())
+    configure_logs(load_settings(), "worker")
     yield
     root.handlers[:] = before[0]
     root.setLevel(before[1])

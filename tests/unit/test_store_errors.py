@@ -3,7 +3,8 @@
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
-from pipeline.store.errors import CODES, Blame, blame, error_code
+from pipeline.store.error_codes import CODES, Blame
+from pipeline.store.errors import blame, error_code
 from pipeline.store.native import EncodeError
 
 
@@ -18,7 +19,25 @@ def test_what_depends_on_a_value_is_the_rows_fault(code: int) -> None:
 
 
 def test_too_little_memory_asks_for_a_smaller_block() -> None:
-    assert blame(DatabaseError("failed", code=241)) is Blame.SIZE
+    assert blame(DatabaseError("failed", code=241)) is Blame.MEMORY
+
+
+# What can be at fault but the row, by the way in which an operator meets it.
+FAULTS = {
+    "too many parts": 252, "no memory": 241, "read-only": 164, "read-only table": 242, "disk full": 243,
+    "cut in the body": 33, "damaged on the way": 40, "cut by the client": 735, "session": 372, "locked session": 373,
+    "password": 516, "grant": 497, "role": 511, "deploy in flight, table": 60, "column": 16, "database": 81,
+    "keeper": 999, "replicas": 285, "shutting down": 236, "timeout": 159, "object storage": 499,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_fault_of_the_server_is_a_rows(fault: str) -> None:
+    assert CODES[FAULTS[fault]].blame in (Blame.SERVER, Blame.MEMORY)
+
+
+def test_what_the_engine_throws_for_both_is_not_classified() -> None:
+    assert CODES.keys().isdisjoint({36, 49, 1001})
 
 
 def test_a_code_that_nobody_classified_is_unknown() -> None:

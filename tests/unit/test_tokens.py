@@ -16,7 +16,7 @@ import pytest
 from pipeline.cost import tokens, vocabulary
 from pipeline.cost.price import ObservationPricer
 from pipeline.cost.prompts import input_texts, output_texts
-from pipeline.cost.tokens import Text, TokenCounter, method_of
+from pipeline.cost.tokens import MAX_CHARACTERS, PIECE, Text, TokenCounter, method_of
 from pipeline.events.model import Event, Fields, Kind, Micros, Record
 from pipeline.stream.prepare import Preparation
 from tests.fixtures.corpus import CORPUS
@@ -174,6 +174,22 @@ def test_a_text_of_any_length_is_counted_in_bounded_time() -> None:
     assert longer is not None
     assert longer.usage["output"] == 4 * whole.usage["output"]
     assert longer.method == "tiktoken:o200k_base+scaled"
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\n", "\u00a0", " \n", "\u3000"])
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4"])
+def test_a_million_blanks_do_not_end_the_process(model: str, blank: str) -> None:
+    counted = TokenCounter().count(
+        model, Fields(type="GENERATION", input=blank * (MAX_CHARACTERS // len(blank)), output="x")
+    )
+    assert counted is not None
+    assert counted.usage["input"] > 0
+
+
+def test_pieces_cost_no_more_than_a_token_each() -> None:
+    text = "the quick brown fox, " * (3 * PIECE // 21)
+    whole = len(vocabulary.encoding("o200k_base").encode_ordinary(text))  # type: ignore[union-attr]
+    assert 0 <= TokenCounter()._tokens("o200k_base", text) - whole <= 3
 
 
 def test_lone_surrogates_and_special_tokens_are_text() -> None:

@@ -9,6 +9,8 @@ from faust.types import TP
 
 from pipeline.stream import transport
 from pipeline.stream.membership import Membership
+from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.progress import Progress
 from pipeline.stream.transport import ChunkConsumer
 
 
@@ -22,6 +24,7 @@ class Consumer(ChunkConsumer):
         self.app: Any = SimpleNamespace(consumer_generation_id=3, monitor=monitor)
         self._membership = Membership("", 10.0)
         self._trackers = {}
+        self._progress, self._ends = Progress(), {}
         self._thread: Any = SimpleNamespace(seek_to_beginning=self._to_beginning)
         self.flow_active = True
         self.seeks: list[int] = []  # generations in which it went back to the committed offsets
@@ -58,6 +61,27 @@ class Consumer(ChunkConsumer):
             found.append((tp.partition, message.offset))
             between()
         return found
+
+
+async def test_lag_is_known_from_what_was_committed_and_delivered_once_the_broker_was_asked() -> None:
+    consumer = Consumer()
+    consumer._thread._consumer = None
+    await consumer.look_up_ends()  # there is no consumer yet
+    assert consumer.lags() == {}
+
+    async def ends(*partitions: Any) -> dict[TP, int]:
+        return dict.fromkeys(partitions, 100)
+
+    consumer._thread._consumer, consumer.highwaters = object(), ends  # type: ignore[method-assign]
+    await consumer.perform_seek()
+    await consumer.look_up_ends()
+    lags = {tp.partition: lag.records for tp, lag in consumer.lags().items()}
+    assert lags == {0: 100 - 3, 1: 100 - 4}
+    await consumer.delivered()
+    assert all(lag.seconds > 1e6 for lag in consumer.lags().values())  # these records are of 1970
+    gone = {TopicPartition("events", 0)}
+    consumer._forget(gone)
+    assert consumer.lags().keys() == {TopicPartition("events", 1)}
 
 
 async def test_records_are_delivered_as_chunks() -> None:

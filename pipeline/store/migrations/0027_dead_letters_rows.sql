@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS {database}.dead_letters_rows {on_cluster}
     detail String CODEC(ZSTD(3)),
     key Nullable(String),
     value Nullable(String) CODEC(ZSTD(3)),        -- the original bytes; NULL where the record had none
+    bytes UInt64 MATERIALIZED ifNull(length(value), 0),  -- so that a list need not read the values
     header_names Array(String),
     header_values Array(Nullable(String)),
     attempts UInt32,                              -- how often it was tried

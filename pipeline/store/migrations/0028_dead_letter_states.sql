@@ -8,6 +8,7 @@ CREATE TABLE IF NOT EXISTS {database}.dead_letter_states {on_cluster}
     timestamp DateTime64(6, 'UTC'),
     state LowCardinality(String),                 -- open, replayed or discarded
     state_at DateTime64(6, 'UTC'),
+    replays UInt32,                               -- how often it was replayed
     note String,
     expires_at DateTime('UTC') DEFAULT toDateTime(state_at, 'UTC') + INTERVAL 90 DAY
 )

@@ -1,0 +1,76 @@
+"""`spanfold audit`; cli.py registers it."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.errors import SettingError
+from pipeline.ops.moments import moment
+
+if TYPE_CHECKING:
+    from pipeline.audit.run import Audit, Report
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def audit(
+    project: Annotated[str, typer.Option(help="One project only.")] = "",
+    trace: Annotated[list[str] | None, typer.Option(help="Traces of that project; may be given again.")] = None,
+    start: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="Traces first seen from here on. [default: all]")
+    ] = "",
+    until: Annotated[str, typer.Option("--to", metavar="TIME", help="And before this. [default: now]")] = "",
+    fix: Annotated[bool, typer.Option("--fix", help="Write what is right. Without it nothing is changed.")] = False,
+    trust_archive: Annotated[
+        bool, typer.Option("--trust-archive", help="With --fix: delete rows made from more events than are archived.")
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="The data directory of a running stack. [default: SPANFOLD_DATA_DIR]"
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")] = False,
+) -> None:
+    """Compare the rows of every trace with its archived events, and with --fix make them right.
+
+    Exit code 1 where a trace is wrong and was not mended. May run beside a busy stream, and again at any time.
+
+    Examples: `spanfold audit`, `spanfold audit --project default --from 2026-11-25 --fix`,
+    `spanfold audit --project default --trace 0af7651916cd43dd`
+    """
+    from pipeline.audit.report import print_report
+    from pipeline.audit.run import Audit
+    from pipeline.local.stack import find_settings
+
+    if trace and not project:
+        raise SettingError("--trace needs its project.", remedy="Add --project PROJECT.")
+    if trust_archive and not fix:
+        raise SettingError("--trust-archive means something with --fix only.", remedy="Add --fix, or leave it out.")
+    first = moment("--from", start) if start else EPOCH
+    last = moment("--to", until) if until else datetime.now(UTC) + timedelta(days=1)
+    run = Audit(find_settings(data), fix=fix, trust_archive=trust_archive)
+    try:
+        report = asyncio.run(_run(run, project, trace or [], first, last))
+    finally:
+        run.close()
+    print_report(report, fix=fix, as_json=as_json)
+    if report.remaining:
+        raise typer.Exit(1)
+
+
+async def _run(run: "Audit", project: str, traces: list[str], start: datetime, until: datetime) -> "Report":
+    from pipeline.audit.report import print_progress
+    from pipeline.audit.scope import Scope
+
+    if traces:
+        return await run.some([(project, trace) for trace in dict.fromkeys(traces)])
+    return await run.everything(Scope(start, until, project), print_progress)
+
+
+def register(app: typer.Typer) -> None:
+    """Add it to the program."""
+    app.command(rich_help_panel="Look")(audit)

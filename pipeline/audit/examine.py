@@ -1,0 +1,96 @@
+"""Folding suspects anew and comparing: exact, and of one trace at a time."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+import structlog
+from clickhouse_connect.driver.client import Client
+
+from pipeline.audit.diagnose import Diagnosis, Right, Stored, diagnose
+from pipeline.audit.stored import Claim, Read, read
+from pipeline.events.model import Micros
+from pipeline.events.priced import Pricer
+from pipeline.store.lookups import TraceKey
+from pipeline.store.rows import EPOCH_STEP
+from pipeline.stream.refold import Refold, refold
+from pipeline.stream.retention import Keeps
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 200  # traces whose rows are read together
+NEVER = Micros(2**62)
+
+
+class Examined:
+    """What came of the suspects: `wrong` ones, and how many could not be judged and why."""
+
+    def __init__(self) -> None:
+        self.wrong: list[Diagnosis] = []
+        self.claims: dict[TraceKey, list[Claim]] = {}  # versions that claim more events than are archived
+        self.skipped: dict[str, int] = {}
+
+    def skip(self, why: str) -> None:
+        """Not judged."""
+        self.skipped[why] = self.skipped.get(why, 0) + 1
+
+
+def examine(
+    client: Client, topic: str, names: Sequence[TraceKey], price: Pricer, keeps: Keeps, trace_bytes: int
+) -> Examined:
+    """Judge these traces. Their events are in the archive before their rows are looked at last (stored.py)."""
+    examined = Examined()
+    for at in range(0, len(names), AT_ONCE):
+        some = names[at : at + AT_ONCE]
+        found = read(client, topic, some)
+        judged = [name for name in some if _can_be_judged(name, found, examined)]
+        seen = set()
+        for folded in refold(client, judged, price, trace_bytes):
+            seen.add(folded.name)
+            if folded.unreadable:
+                log.error("audit_cannot_read", project=folded.name[0], trace=folded.name[1], events=folded.unreadable)
+                examined.skip("unreadable")
+            elif keeps.rows_until(*folded.name, folded.state.first_seen) <= time.time():
+                examined.skip("rows expired")
+            elif folded.archived != found.archived.get(folded.name, 0):
+                examined.skip("in flight")
+            else:
+                _judge(folded.name, _right(folded, price), found, examined)
+        for name in judged:
+            if name not in seen:
+                rows = found.rows.get(name, [])
+                _judge(name, Right(0, min((row.first_seen for row in rows), default=0)), found, examined)
+    return examined
+
+
+def _can_be_judged(name: TraceKey, found: Read, examined: Examined) -> bool:
+    if found.in_flight.get(name):
+        examined.skip("in flight")
+    elif any(row.expired for row in found.rows.get(name, [])):
+        examined.skip("archive expired")
+    else:
+        return True
+    return False
+
+
+def _right(folded: Refold, price: Pricer) -> Right:
+    """The keys of its rows; a giant's come in portions and are not kept."""
+    right = Right(folded.archived, folded.state.first_seen)
+    for rows in folded.rows(price, settled=False, now=NEVER):
+        right.shown.update(("trace", row.trace_id) for row in rows.traces if not row.is_deleted)
+        right.shown.update(("observation", row.observation_id) for row in rows.observations if not row.is_deleted)
+        right.shown.update(("score", row.score_id) for row in rows.scores if not row.is_deleted)
+    return right
+
+
+def _judge(name: TraceKey, right: Right, found: Read, examined: Examined) -> None:
+    stored: list[Stored] = found.rows.get(name, [])
+    diagnosis = diagnose(name, right, stored)
+    if diagnosis.divergences:
+        examined.wrong.append(diagnosis)
+        over = list(_overcounting(found.claims.get(name, []), right.events))
+        if over:
+            examined.claims[name] = over
+
+
+def _overcounting(claims: Iterable[Claim], events: int) -> Iterator[Claim]:
+    return (claim for claim in claims if claim.row_version % EPOCH_STEP // 2 > events)

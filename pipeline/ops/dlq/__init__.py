@@ -1,0 +1,1 @@
+"""Dead letters from the command line: looked at, sent again, marked as not worth it."""

@@ -1,0 +1,61 @@
+"""`spanfold ledger`; cli.py registers it."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.ops.moments import moment
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="The data directory of a running stack. [default: SPANFOLD_DATA_DIR]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
+
+
+def ledger(
+    project: Annotated[str, typer.Option(help="One project only.")] = "",
+    start: Annotated[str, typer.Option("--from", metavar="TIME", help="First minute. [default: a day ago]")] = "",
+    until: Annotated[str, typer.Option("--to", metavar="TIME", help="Before this minute. [default: now]")] = "",
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Prove accepted = stored + duplicate + rejected for every project and minute, or name the gap by its offsets.
+
+    Exit code 1 where records are missing. Changes nothing; may run beside a busy stream.
+
+    Examples: `spanfold ledger`, `spanfold ledger --project default --from 2026-11-25 --to 2026-11-26 --json`
+    """
+    from pipeline.local.stack import find_settings
+    from pipeline.ops.ledger.read import Scope
+    from pipeline.ops.ledger.report import print_balance
+    from pipeline.ops.ledger.run import take_balance
+    from pipeline.store.client import connect
+
+    settings, now = find_settings(data), datetime.now(UTC)
+    first = moment("--from", start) if start else now - timedelta(days=1)
+    last = moment("--to", until) if until else now + timedelta(minutes=1)
+    scope = Scope(settings.events_topic, first, last, project)
+    client = connect(settings, timeout=600.0)
+    try:
+        balance = asyncio.run(take_balance(settings, client, scope, _tell))
+    finally:
+        client.close()
+    print_balance(balance, scope, as_json=as_json)
+    if not balance.balanced:
+        raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add it to the program."""
+    app.command(rich_help_panel="Look")(ledger)
+
+
+def _tell(what: str) -> None:
+    """One line on stderr, rewritten on a terminal."""
+    if sys.stderr.isatty():
+        print(f"reading {what} ...", end="\r", file=sys.stderr)

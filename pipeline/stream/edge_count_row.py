@@ -1,0 +1,37 @@
+"""From what a front door tells to its row in `edge_counts`."""
+
+import msgspec
+
+from pipeline.events.model import Record
+from pipeline.events.reasons import DecodeError, Reason
+from pipeline.store.rows import EdgeCountRow
+
+
+class _Told(msgspec.Struct):
+    """As ingest/edge_counts.py writes it."""
+
+    instance: str
+    number: int
+    published_at: int
+    topic: str
+    projects: list[str]
+    partitions: list[int]
+    minutes: list[int]
+    records: list[int]
+    firsts: list[int]
+    lasts: list[int]
+
+
+_DECODER = msgspec.json.Decoder(_Told)
+
+
+def edge_count_row(record: Record) -> EdgeCountRow:
+    """The row of a record of the topic of edge counts. Raises DecodeError where it is none."""
+    try:
+        told = _DECODER.decode(record.value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DecodeError(Reason.MALFORMED, f"no counts of a front door: {error}") from None
+    row = EdgeCountRow(*msgspec.structs.astuple(told))
+    if len({len(each) for each in row[4:]}) != 1:
+        raise DecodeError(Reason.INVALID, "the lists of counts differ in length")
+    return row

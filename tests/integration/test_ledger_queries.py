@@ -1,0 +1,128 @@
+"""The ledger's SQL on the real engine: each offset counts once, however it was cut, and every hole is seen."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from pipeline.ops.ledger import read
+from pipeline.ops.ledger.balance import Edge, Slot
+from pipeline.ops.ledger.read import Scope
+from pipeline.store.insert import Inserter
+from pipeline.store.rows import EdgeCountRow, OffsetRangeRow
+from tests.fixtures.clickhouse import ClickHouseProcess
+from tests.fixtures.store import NOW, migrated, offset_range_row, raw_event_row
+
+TOPIC = "spanfold.events"
+SECOND = NOW // 1_000_000
+START = datetime.fromtimestamp(SECOND, UTC)
+SCOPE = Scope(TOPIC, START, START + timedelta(hours=1))
+
+
+@pytest.fixture(scope="module")
+def database_of_all(clickhouse: ClickHouseProcess) -> Iterator[Client]:
+    name = f"ledger_{uuid.uuid4().hex}"
+    with migrated(clickhouse.url, name) as client:
+        yield client
+        client.command(f"DROP DATABASE {name} SYNC")
+
+
+@pytest.fixture
+def store(database_of_all: Client) -> Client:
+    """Tables that are empty."""
+    for table in ("offset_ranges", "edge_counts", "raw_events"):
+        database_of_all.command(f"TRUNCATE TABLE {table} SYNC")
+    return database_of_all
+
+
+async def put(store: Client, table: str, rows: list[Any]) -> None:
+    assert await Inserter(store).insert(table, rows, uuid.uuid4().hex) == []
+
+
+def chunk(first: int, last: int, stored: int, groups: list[tuple[str, int, str]], places: list[int]) -> OffsetRangeRow:
+    """Records of several (project, minute, outcome); an empty `places` where there is one."""
+    amounts = [places.count(number) for number in range(len(groups))] if places else [last - first + 1]
+    return offset_range_row(first, last)._replace(
+        stored_at=NOW + stored,
+        projects=[project for project, _, _ in groups],
+        receivers=["ingestion"] * len(groups),
+        minutes=[NOW + 60_000_000 * minute for _, minute, _ in groups],
+        outcomes=[outcome for _, _, outcome in groups],
+        amounts=amounts,
+        places=places,
+    )
+
+
+def counted(store: Client, scope: Scope = SCOPE) -> dict[tuple[str, int, str], int]:
+    found: dict[tuple[str, int, str], int] = {}
+    for each in read.accounted(store, scope):
+        key = (each.slot.project_id, (each.slot.second - SECOND) // 60, each.outcome)
+        found[key] = found.get(key, 0) + each.records
+    return found
+
+
+async def test_chunks_that_do_not_overlap_are_summed(store: Client) -> None:
+    mixed = chunk(10, 14, 2, [("a", 0, "stored"), ("b", 0, "duplicate"), ("a", 1, "rejected")], [0, 1, 0, 2, 2])
+    await put(store, "offset_ranges", [chunk(0, 9, 1, [("a", 0, "stored")], []), mixed])
+    assert counted(store) == {("a", 0, "stored"): 12, ("b", 0, "duplicate"): 1, ("a", 1, "rejected"): 2}
+    assert counted(store, Scope(TOPIC, START, START + timedelta(minutes=1), "a")) == {("a", 0, "stored"): 12}
+    assert counted(store, Scope("another topic", START, SCOPE.until)) == {}
+
+
+async def test_offsets_that_came_again_in_other_cuts_count_once(store: Client) -> None:
+    """After a crash between a chunk's row and its commit; and a paused worker's cut ends in the middle of another's."""
+    first = [
+        chunk(0, 9, 1, [("a", 0, "stored")], []),
+        chunk(10, 19, 1, [("a", 0, "stored"), ("b", 0, "stored")], [0, 1] * 5),
+    ]
+    again = [chunk(10, 12, 2, [("a", 0, "stored"), ("b", 0, "stored")], [0, 1, 0]),
+             chunk(13, 24, 2, [("a", 0, "stored"), ("b", 0, "stored")], [1, 0] * 6)]  # fmt: skip
+    await put(store, "offset_ranges", first + again)
+    assert counted(store) == {("a", 0, "stored"): 10 + 8, ("b", 0, "stored"): 7}
+    await put(store, "offset_ranges", [chunk(5, 22, 9, [("c", 0, "stored")], [])])
+    assert counted(store) == {("a", 0, "stored"): 5 + 1, ("b", 0, "stored"): 1, ("c", 0, "stored"): 18}
+    [covered] = read.covered(store, SCOPE)
+    assert (covered.partition, covered.begin, covered.end, covered.gaps) == (0, 0, 25, [])
+
+
+async def test_overlapping_chunks_with_offsets_that_hold_no_record(store: Client) -> None:
+    sparse = chunk(0, 9, 1, [("a", 0, "stored")], [])._replace(offsets=[0, 1, 9], amounts=[3])
+    await put(store, "offset_ranges", [sparse, chunk(9, 10, 2, [("a", 0, "stored")], [])])
+    assert counted(store) == {("a", 0, "stored"): 4}
+
+
+async def test_a_hole_between_chunks_is_named_by_its_offsets(store: Client) -> None:
+    rows = [offset_range_row(*cut) for cut in ((3, 9), (20, 29), (25, 40), (42, 50))]
+    await put(store, "offset_ranges", [*rows, offset_range_row(0, 7)._replace(partition=2)])
+    one, two = read.covered(store, SCOPE)
+    assert (one.begin, one.end, one.gaps) == (3, 51, [(10, 19), (41, 41)])
+    assert (two.partition, two.begin, two.end, two.gaps) == (2, 0, 8, [])
+    later = Scope(TOPIC, START + timedelta(minutes=5), SCOPE.until)
+    await put(store, "offset_ranges", [offset_range_row(60, 69)._replace(stored_at=NOW + 600_000_000)])
+    assert read.covered(store, later)[0].gaps == [(51, 59)]  # older holes are not looked at
+
+
+async def test_the_edge_is_counted_once_though_it_told_twice(store: Client) -> None:
+    row = EdgeCountRow("door", 0, NOW, TOPIC, ["a", "b"], [0, 1], [NOW, NOW], [5, 7], [0, 3], [4, 9])
+    await put(store, "edge_counts", [row])
+    await put(store, "edge_counts", [row, row._replace(number=1, firsts=[10, 12], lasts=[20, 21])])
+    assert sorted(read.edges(store, SCOPE)) == [
+        Edge(Slot("a", SECOND, 0), 10, 0, 20),
+        Edge(Slot("b", SECOND, 1), 14, 3, 21),
+    ]
+
+
+async def test_records_are_counted_in_the_archive_and_those_that_lack_are_named(store: Client) -> None:
+    events = [raw_event_row(f"e{n}", b"%d" % n, project_id="a", offset=n, timestamp=NOW + n) for n in range(6)]
+    events.append(raw_event_row("e0-second", b"0", project_id="a", offset=0, position=1, timestamp=NOW))
+    await put(store, "raw_events", events)
+    await put(store, "offset_ranges", [chunk(0, 7, 1, [("a", 0, "stored")], [])])
+    slot = Slot("a", SECOND, 0)
+    assert read.archived(store, SCOPE) == {slot: 6}
+    assert read.not_archived(store, TOPIC, slot) == [6, 7]
+    assert read.archive_begins(store, ["a", "nobody"]) == {"a": SECOND}
+    found = read.archived_anywhere(store, [("a", "trace")])
+    assert ("a", "trace", "e0", events[0].identity) in found
