@@ -141,6 +141,8 @@ async def run(port: int, pid: int, key: dict[str, str]) -> None:
     await answers(url)
     made: dict[str, Any] = {"base_url": url, "headers": key, "timeout": 60, "trust_env": False}
     async with httpx.AsyncClient(**made) as hostile, httpx.AsyncClient(**made) as good:
+        large = next(case for case in CASES if case.name == "a text of 4 MB")
+        await good.post(BATCH, content=large.body)  # starts the process for large bodies, which takes a second or more
         for _ in range(200):
             await good.post(BATCH, content=batch(span(1)))
         print("| | answer | ms | MiB more | others at most, ms |\n|---|---|---|---|---|")
@@ -152,7 +154,7 @@ async def run(port: int, pid: int, key: dict[str, str]) -> None:
             await measured(case.name, case.expected, pid, good, send)
         lines = [f"POST {BATCH} HTTP/1.1", "Host: x", f"Authorization: {key['Authorization']}", "Content-Length: 9999"]
         head = "\r\n".join([*lines, "", ""]).encode()
-        slow = {"headers": (b"GET / HTTP/1.1\r\n", b"X: y\r\n"), "a body": (head, b"x")}
+        slow = {"headers": (b"GET / HTTP/1.1\r\n", b"X: y\r\n"), "bodies": (head, b"x")}
         for name, parts in slow.items():
 
             async def crowd(parts: tuple[bytes, bytes] = parts) -> str:

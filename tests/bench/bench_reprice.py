@@ -6,7 +6,7 @@
 4 Every trace's cost, every root's sum and every model's total are those of prices and counts written down here, and
   the last run has written nothing. Anything else is an AssertionError.
 
-`python -m tests.bench.bench_reprice [OBSERVATIONS]`; about seven minutes with 1,000,000.
+`python -m tests.bench.bench_reprice [OBSERVATIONS]`; half an hour with 1,000,000 on two cores that had much else to do.
 """
 
 import asyncio
