@@ -1,11 +1,13 @@
 """Writing what is right: all rows of a trace as its archived events make them, and tombstones over what must not show.
 
-1 The rows are made under the newest price book, numbered as a worker numbers them: by the archived events. So a worker
-  that has more events of the trace wins with its next row, one that has fewer loses, and one that has as many writes
-  the same. 2 A row under a stale key, or of an observation that no event is about, gets a tombstone of at least its own
-  version. 3 Rows that claim more events than are archived cannot be outdone by a version that tells the truth; they are
-  deleted, and only if the caller trusts the archive: should it have lost events, those rows are the only trace of them.
-How it fails: the store's errors, as in a worker; done again, all of it comes to the same.
+1 Rows that claim more events than are archived cannot be outdone by a version that tells the truth; they are deleted,
+  and only if the caller trusts the archive: should it have lost events, those rows are the only trace of them. First of
+  all, for a merge of parts would give what is right up for them. 2 The rows are made under the newest price book,
+  numbered as a worker numbers them: by the archived events. So a worker that has more events of the trace wins with
+  its next row, one that has fewer loses, and one that has as many writes the same. 3 A row under a stale key, or of an
+  observation that no event is about, gets a tombstone of at least its own version.
+How it fails: the store's errors, as in a worker; done again, all of it comes to the same. Who dies after 1 leaves a
+trace without rows, which the next audit finds.
 """
 
 import asyncio
@@ -49,16 +51,16 @@ class Mender:
         folded = await asyncio.to_thread(self._fold, wrong, price)
         if folded is None:
             return False
+        if claims:
+            await asyncio.to_thread(self._delete, wrong, claims)  # 1
         portions = folded.rows(price, settled=wrong.settled, now=now, keeps=self._keeps)
         last = Rows([], [], [])
         while (portion := await asyncio.to_thread(next, portions, None)) is not None:
-            await self._insert(portion)  # 1
+            await self._insert(portion)  # 2
             last = portion
         if wrong.stray:
             until = self._keeps.rows_until(*wrong.name, folded.state.first_seen)
-            await self._insert(_taken_back(folded, wrong.stray, last.traces, now, until))  # 2
-        if claims:
-            await asyncio.to_thread(self._delete, wrong, claims)  # 3
+            await self._insert(_taken_back(folded, wrong.stray, last.traces, now, until))  # 3
         return True
 
     def _fold(self, wrong: Diagnosis, price: Pricer) -> Refold | None:
