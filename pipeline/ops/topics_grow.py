@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from pipeline.config import Settings
 from pipeline.errors import SettingError
 from pipeline.ops.kafka_admin import looking
-from pipeline.ops.topics import TopicError, topic_specs
+from pipeline.ops.topics import TopicError
 
 WITHIN = 30.0  # seconds for everything
 MOST = 10_000  # more is a slip of the finger
@@ -46,7 +46,7 @@ class Growth:
 
 async def grow_topics(settings: Settings, partitions: int, *, dry_run: bool = False) -> list[Growth]:
     """Let the topics have so many partitions. Raises as told above, and BrokerUnreachableError."""
-    names = [spec.name for spec in topic_specs(settings) if spec.name != settings.dead_letters_topic]
+    names = [settings.events_topic, settings.overflow_topic, settings.evaluations_topic]
     async with looking(settings, WITHIN) as admin:
         before = await _partitions(admin, names)
         plan = [Growth(name, before[name], max(before[name], partitions)) for name in names]

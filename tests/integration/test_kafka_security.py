@@ -63,7 +63,7 @@ async def test_admin_producer_and_consumer_come_through(
     settings = Settings(topic_prefix=topic_prefix, **secured(kafka, **more))  # type: ignore[arg-type]
     await check_access(settings)
     await ensure_topics(settings)
-    outbox = Outbox(settings)
+    outbox = Outbox(settings, SimpleNamespace())  # type: ignore[arg-type]  # nothing is too large for Kafka here
     await outbox.start()
     await outbox.send(settings.events_topic, [b"one"], lambda value: Message(b"key", value))
     await outbox.stop()

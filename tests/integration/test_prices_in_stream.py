@@ -72,7 +72,7 @@ def test_books_change_in_the_middle_of_the_stream(stack: Stack, tmp_path: Path) 
 
     publish(stack, tmp_path, CHEAPER)
     produce(stack.settings, calls(200, 400))
-    worker.wait_for_log("event=prices_taken epoch=2")
+    worker.wait_for_log("event=prices_taken", "epoch=2")
     produce(stack.settings, calls(400, 600))
     report = reprice(stack.settings, SCOPE, wait=0)
     produce(stack.settings, calls(600, 700))

@@ -69,7 +69,7 @@ async def test_an_existing_topic_is_kept_and_its_clock_is_warned_about(
 ) -> None:
     config = {"message.timestamp.type": "CreateTime"}
     await admin.create_topics([NewTopic(settings.events_topic, 7, 1, topic_configs=config)])
-    events, _, evaluations, _ = await ensure_topics(settings)
+    events, _, evaluations, *_ = await ensure_topics(settings)
     assert (events.partitions, events.created) == (7, False)
     assert f"{settings.events_topic} has message.timestamp.type=CreateTime" in events.warning
     assert evaluations.warning == ""

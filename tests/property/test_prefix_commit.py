@@ -1,6 +1,6 @@
 """I2: whatever the order in which chunks are done, no offset is offered above one that is not."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.stream.offsets import PrefixTracker
@@ -9,6 +9,7 @@ from pipeline.stream.offsets import PrefixTracker
 STEPS = st.lists(st.tuples(st.sampled_from(["deliver", "finish", "finish", "commit"]), st.integers(0, 50)), max_size=80)
 
 
+@settings(max_examples=1_000)  # a hundred do not find every mistake (test_mutations.py)
 @given(STEPS, st.booleans())
 def test_i2_never_offers_an_offset_above_an_unfinished_chunk(steps: list[tuple[str, int]], drain: bool) -> None:
     tracker, last = PrefixTracker(), -1
