@@ -52,7 +52,7 @@ def test_a_topic_that_grows_under_two_workers_changes_nothing(stack: Stack, undi
     plan = asyncio.run(grow_topics(stack.settings, AFTER))  # much of this is not folded yet
     assert {(each.before, each.after) for each in plan} == {(BEFORE, AFTER)}
     stale, fresh = parts[2][::2], parts[2][1::2]
-    wait_for_log([first, second], f"partition_opened topic={stack.settings.events_topic} partition={AFTER - 1} ")
+    wait_for_log([first, second], f"topic={stack.settings.events_topic} partition={AFTER - 1} known=")
     asyncio.run(send(stack.settings, stale, BEFORE))
     asyncio.run(send(stack.settings, fresh, AFTER))
     wait_until_all_is_committed(stack, AFTER)
