@@ -27,7 +27,7 @@ demo: install ## Start a stack, send recorded traffic of real clients, show what
 	@$(BIN)/spanfold demo
 
 test: lint types $(STAMPS)/kafka ## Lint, type check and test, as CI does
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations 25
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
 
 clients: $(STAMPS)/packages $(STAMPS)/kafka ## Run real clients of every kind against a stack, and all recordings (needs Go, Node.js, a JDK)
 	@$(BIN)/python -m pytest -m clients tests/end_to_end
