@@ -82,6 +82,7 @@ class GrowingCluster(Cluster):
             assert each.identity in archived | elsewhere
 
     def _finish(self) -> None:
+        self.read(slowly=False)
         self.rebalance((None, None), None)
         for _ in range(ROUNDS):
             self.assign(0)
