@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -88,6 +89,9 @@ def test_everything_adds_up_and_each_loss_is_named_where_it_happened(stack: Stac
     wait_for(stack, "SELECT sum(arraySum(records)) FROM edge_counts FINAL", 7)
 
     good = balance_of(stack)
+    deadline = time.monotonic() + 30
+    while sum(good.behind.values()) > 2 and time.monotonic() < deadline:  # the commit comes after the ranges
+        good = balance_of(stack)
     assert good.findings == []
     assert by_project(good) == {HTTP_PROJECT: (7, 7, 7, 0, 0, 0), PROJECT: (0, 70, 62, 5, 3, 0)}
     assert good.explained <= 2  # ends of the transaction, unless a chunk goes over them
