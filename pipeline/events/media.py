@@ -4,7 +4,7 @@ Found are data URIs wherever they stand, and the parts of messages in which prov
 (`_PARTS`). The reference is Langfuse's own string, so its SDKs resolve it. It is a function of the bytes and their
 type, and so the same for every copy of an event, on every worker, and when the event is read back from the archive,
 which keeps it as it came. Nothing else of the text changes. What is no base64, or has no sane type, is left alone.
-How fast: a record without the marks of media costs a few searches of its bytes.
+How fast: one search of a record of up to a kilobyte, a few of a larger one.
 """
 
 import base64
@@ -19,7 +19,7 @@ from pipeline.events.model import Event, Fields
 
 ID_LENGTH = 22
 DEEPEST = 64  # levels of a message that are looked through
-SHORTEST = 64  # characters of base64 in a provider's part; a shorter string may stand elsewhere and mean something else
+SHORTEST = 1_024  # characters of base64 in a provider's part: what is shorter does not make a row large, and stays
 
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,100}/[a-z0-9][a-z0-9!#$&^_.+-]{0,100}")
 _NAME = r"[a-zA-Z0-9!#$&^_.+-]{1,100}"
@@ -59,7 +59,7 @@ _PARTS = (
     _Part("mimeType", "", "image", "mimeType", "image"),
     _Part("blob", "", "blob", "mime_type", "content"),  # OpenTelemetry's GenAI conventions
 )
-_MARKS = tuple(dict.fromkeys(part.mark.encode() for part in _PARTS))  # data URIs have the first one
+_MARKS = tuple(dict.fromkeys(part.mark.encode() for part in _PARTS))
 
 
 def media_id_of(sha256: bytes) -> str:
@@ -69,7 +69,7 @@ def media_id_of(sha256: bytes) -> str:
 
 def take_out(value: bytes, events: list[Event]) -> tuple[list[Event], list[Medium]]:
     """The events of a record with references in place of their media, and the media; `value` is the record's."""
-    if not any(mark in value for mark in _MARKS):
+    if b";base64," not in value and (len(value) < SHORTEST or not any(mark in value for mark in _MARKS)):
         return events, []
     found: dict[str, Medium] = {}
     return [_without(event, found) for event in events], list(found.values())
