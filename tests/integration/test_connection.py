@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ async def open_(front: Front) -> tuple[asyncio.StreamReader, asyncio.StreamWrite
 async def exchange(front: Front, *parts: bytes, pause: float = 0.0) -> bytes:
     """Send the parts with pauses; all that is answered until the server closes the connection."""
     reader, writer = await open_(front)
-    answered = asyncio.ensure_future(reader.read())
+    answered = asyncio.ensure_future(_until_closed(reader))
     try:
         for part in parts:
             if answered.done():
@@ -30,6 +31,15 @@ async def exchange(front: Front, *parts: bytes, pause: float = 0.0) -> bytes:
         return await asyncio.wait_for(answered, 10)
     finally:
         writer.close()
+
+
+async def _until_closed(reader: asyncio.StreamReader) -> bytes:
+    """What came; who sends into a connection that is being closed has it reset, after the answer."""
+    answer = bytearray()
+    with suppress(ConnectionResetError):
+        while some := await reader.read(2**16):
+            answer += some
+    return bytes(answer)
 
 
 def request(front: Front, *more: str, body: bytes = b"") -> bytes:
