@@ -18,6 +18,8 @@ from uuid import uuid4
 
 import msgspec
 
+from pipeline.events.edge_counts import Publication
+
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
@@ -34,24 +36,6 @@ class _Count:
     records: int
     first: int
     last: int
-
-
-class Publication(msgspec.Struct):
-    """One message: parallel lists with an element for each (project, partition, minute).
-
-    `minutes` and `published_at` are microseconds since the epoch.
-    """
-
-    instance: str
-    number: int
-    published_at: int
-    topic: str
-    projects: list[str]
-    partitions: list[int]
-    minutes: list[int]
-    records: list[int]
-    firsts: list[int]
-    lasts: list[int]
 
 
 class EdgeCounts:

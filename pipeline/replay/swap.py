@@ -29,7 +29,8 @@ from pipeline.replay.run import Place, Progress, Question, Report, Work, now
 from pipeline.replay.runs import DISCARDED, DONE, RUNNING, SWAPPED, SWAPPING, Run, check_no_swap, remember, shadow_run
 from pipeline.replay.scope import sql
 from pipeline.replay.shadow import drop_shadow, shadow_settings
-from pipeline.replay.write import TOMBSTONE, stored_columns
+from pipeline.replay.write import TOMBSTONE
+from pipeline.store.lookups import stored_columns
 from pipeline.store.tables import OBSERVATIONS, SCORES, TRACES
 
 PIECE_ROWS = 500_000

@@ -17,6 +17,7 @@ from pipeline.events.keys import is_trace
 from pipeline.replay.fold import Portion
 from pipeline.replay.scope import BIG_QUERY, Chosen, hours, sql
 from pipeline.store.insert import Inserter, Refused
+from pipeline.store.lookups import stored_columns
 from pipeline.store.reprice_rows import CostHistoryRow
 from pipeline.store.rows import ObservationRow
 from pipeline.store.tables import COST_HISTORY, OBSERVATIONS, RAW_EVENTS, SCORES, TRACES
@@ -107,16 +108,6 @@ class Writer:
             chosen = ", ".join(TOMBSTONE.get(column, column) for column in columns)
             query = sql("stale").format(table=table, columns=", ".join(columns), chosen=chosen, trace=trace)
             self._client.command(query, parameters=parameters, settings=BIG_QUERY)
-
-
-def stored_columns(client: Client, table: str) -> list[str]:
-    """The columns that a table stores, also those that a later version of it has."""
-    rows = client.query(
-        "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = %(table)s "
-        "AND default_kind NOT IN ('ALIAS', 'MATERIALIZED', 'EPHEMERAL') ORDER BY position",
-        parameters={"table": table},
-    ).result_rows
-    return [str(row[0]) for row in rows]
 
 
 def _rounded(cost: dict[str, Decimal]) -> dict[str, Decimal]:

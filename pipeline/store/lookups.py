@@ -180,6 +180,16 @@ def stored_observations(client: Client, trace: StoredTrace, ids: Sequence[str]) 
     return rows
 
 
+def stored_columns(client: Client, table: str) -> list[str]:
+    """The columns that a table stores, also those that a later version of it has."""
+    rows = client.query(
+        "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = %(table)s "
+        "AND default_kind NOT IN ('ALIAS', 'MATERIALIZED', 'EPHEMERAL') ORDER BY position",
+        parameters={"table": table},
+    ).result_rows
+    return [str(row[0]) for row in rows]
+
+
 def _hours(times: Iterable[Micros]) -> dict[str, Any]:
     """The hours of these times, as the tables' keys have them."""
     hours = {time // 3_600_000_000 * 3_600 for time in times}

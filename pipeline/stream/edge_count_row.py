@@ -2,27 +2,12 @@
 
 import msgspec
 
+from pipeline.events.edge_counts import Publication
 from pipeline.events.model import Record
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.store.rows import EdgeCountRow
 
-
-class _Told(msgspec.Struct):
-    """As ingest/edge_counts.py writes it."""
-
-    instance: str
-    number: int
-    published_at: int
-    topic: str
-    projects: list[str]
-    partitions: list[int]
-    minutes: list[int]
-    records: list[int]
-    firsts: list[int]
-    lasts: list[int]
-
-
-_DECODER = msgspec.json.Decoder(_Told)
+_DECODER = msgspec.json.Decoder(Publication)
 
 
 def edge_count_row(record: Record) -> EdgeCountRow:

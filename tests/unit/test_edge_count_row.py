@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from pipeline.events.edge_counts import Publication
 from pipeline.events.model import Micros, Record
 from pipeline.events.reasons import DecodeError, Reason
-from pipeline.ingest.edge_counts import Publication
 from pipeline.stream.edge_count_row import edge_count_row
 
 TOLD = Publication("door", 3, 9, "events", ["a", "b"], [0, 1], [60, 60], [5, 7], [0, 3], [4, 9])

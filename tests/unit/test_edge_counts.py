@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from pipeline.ingest.edge_counts import UNKNOWN, EdgeCounts, Publication
+from pipeline.events.edge_counts import Publication
+from pipeline.ingest.edge_counts import UNKNOWN, EdgeCounts
 
 MINUTE = 60_000  # ms
 AT = 1_700_000_040_000 // MINUTE * MINUTE

@@ -13,6 +13,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.ops.reprice.pieces import Piece, sql
 from pipeline.ops.reprice.values import Changed, ChangedTrace, Revised
+from pipeline.store.lookups import stored_columns
 from pipeline.store.native import encode
 from pipeline.store.reprice_rows import CostHistoryRow, RepriceValueRow
 from pipeline.store.tables import COST_HISTORY, OBSERVATIONS, REPRICE_VALUES, TABLES, TRACES
@@ -35,7 +36,7 @@ class Writer:
 
     def __init__(self, client: Client, run: str, epoch: int, reason: str) -> None:
         self._client, self._run, self._epoch, self._reason = client, run, epoch, reason
-        self._columns = {table: _columns(client, table) for table in (OBSERVATIONS, TRACES)}
+        self._columns = {table: stored_columns(client, table) for table in (OBSERVATIONS, TRACES)}
 
     def write(self, piece: Piece, revised: Sequence[Revised]) -> None:
         """Steps 1 to 4 for one piece; nothing where nothing changed."""
@@ -130,13 +131,3 @@ class Writer:
             old_version=each.old.row_version,
             new_version=each.new_version,
         )
-
-
-def _columns(client: Client, table: str) -> list[str]:
-    """The columns that a table stores, also those that a later version of it has."""
-    rows = client.query(
-        "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = %(table)s "
-        "AND default_kind NOT IN ('ALIAS', 'MATERIALIZED', 'EPHEMERAL') ORDER BY position",
-        parameters={"table": table},
-    ).result_rows
-    return [str(row[0]) for row in rows]
