@@ -138,8 +138,10 @@ def test_what_clients_send_takes_the_shortcut() -> None:
         b'"input":-0', b'"metadata":{"a":1,"b":2,"a":{"c":1}}', b'"usage":{"input":1,"output":2,"input":3}',
         b'"input":-0.0', b'"input":[1E5,1e-7,123456789012345678901234567890,0.1e1,1.0]', b'"input":[1e400]',
         b'"input":' + b"9" * 5_000, b'"metadata":[' + b"9" * 500 + b"]", b'"name":"\\u0000\\/\\ud83d\\ude00"',
-        b'"name":"\\ud800"', b'"input":{"\\ud800":1}', b'"input":"\xff"', b'"input":{"\xff":1}', b'"name":"\xed\xa0\x80"',
-        b'"name":"\x01"', b'"input":["\x1f","\x7f"]', b'"input":NaN', b'"input":[Infinity]', b'"na\\u006de":"x"', b'"input":[1,]',
+        b'"name":"\\ud800"', b'"input":{"\\ud800":1}', b'"input":"\xff"', b'"input":{"\xff":1}',
+        b'"name":"\xed\xa0\x80"',
+        b'"name":"\x01"', b'"input":["\x1f","\x7f"]', b'"input":NaN', b'"input":[Infinity]', b'"na\\u006de":"x"',
+        b'"input":[1,]',
         b'"input":[0.30000000000000004,9007199254740993.0,1e23,8.41e21,5e-324,123456789.123456789123456789]',
     ],
 )  # fmt: skip
