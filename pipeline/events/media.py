@@ -69,15 +69,20 @@ def media_id_of(sha256: bytes) -> str:
 
 def take_out(value: bytes, events: list[Event]) -> tuple[list[Event], list[Medium]]:
     """The events of a record with references in place of their media, and the media; `value` is the record's."""
-    if b";base64," not in value and not (_is_long(events) and any(mark in value for mark in _MARKS)):
+    if b";base64," not in value and not (_has_room(value, events) and any(mark in value for mark in _MARKS)):
         return events, []
     found: dict[str, Medium] = {}
     return [_without(event, found) for event in events], list(found.values())
 
 
-def _is_long(events: list[Event]) -> bool:
-    """True where a text has room for a provider's part."""
-    return any(len(text) >= SHORTEST for event in events for name in _TEXTS if (text := event.fields.get(name)))
+def _has_room(value: bytes, events: list[Event]) -> bool:
+    """True where a text is long enough for a provider's part."""
+    if len(value) >= SHORTEST:
+        for event in events:
+            fields = event.fields
+            if len(fields.get("input", "")) >= SHORTEST or len(fields.get("output", "")) >= SHORTEST:
+                return True
+    return False
 
 
 def _without(event: Event, found: dict[str, Medium]) -> Event:
