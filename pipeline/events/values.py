@@ -37,7 +37,7 @@ _SMALLEST_INTEGER = -(2**63)
 
 def to_micros(time: datetime) -> Micros:
     """Microseconds since the epoch; without an offset the time is UTC. Raises ValueError outside 1970 to 2200."""
-    since = time - (_EPOCH if time.tzinfo else _NAIVE_EPOCH)
+    since = time - (_EPOCH if time.tzinfo else _NAIVE_EPOCH)  # only whole numbers: no digit is lost
     micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     if not 0 <= micros < MAX_MICROS:
         raise ValueError(_TIME_RULE)

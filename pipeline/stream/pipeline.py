@@ -125,9 +125,10 @@ class Pipeline:
             return
         batch = self.batch
         batch.dead += taken.dead
-        batch.bytes += chunk.size
+        size = chunk.size
+        batch.bytes += size
         self._metrics.add(Metric.RECORDS, len(chunk.records))
-        self._metrics.add(Metric.BYTES, chunk.size)
+        self._metrics.add(Metric.BYTES, size)
         stay, moves = at_home(partition, taken.decoded)
         batch.moves += moves
         for move in moves:
