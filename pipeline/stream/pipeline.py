@@ -25,7 +25,7 @@ from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.flush import Durable, Flush
 from pipeline.stream.intake import Decoded, Intake, Taken, split
 from pipeline.stream.media import Keep
-from pipeline.stream.moves import Move, at_home
+from pipeline.stream.moves import MOST_BYTES, Move, at_home
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import WAKE_AT_ONCE, Clock, Limits, Partition, monotonic
 from pipeline.stream.persist import Cancelled
@@ -67,9 +67,10 @@ class Pipeline:
         guard: Look | None = None,
         keep: Keep | None = None,
         aside: Aside | None = None,
+        most: Callable[[str], int] = lambda _: MOST_BYTES,
         metrics: Metrics = UNSEEN,
     ) -> None:
-        self._prepare, self._guard, self._aside = prepare, guard, aside
+        self._prepare, self._guard, self._aside, self._most = prepare, guard, aside, most
         self._metrics, self.pressure = metrics, Pressure(metrics)
         self._intake, self._collector, self._flush = intake, collector, flush
         self._pace, self._stages = pace, stages
@@ -85,6 +86,7 @@ class Pipeline:
         self.assigned = asyncio.Event()
         self._closing = False
         self.flushes, self.flush_seconds = 0, 0.0  # that wrote something, since the start; that the last one took
+        self.records = 0  # taken in since the start
 
     async def take(self, chunk: Chunk) -> None:
         """Fold a chunk in; returns when it is in the batch or in a lane, not when it is durable."""
@@ -104,6 +106,7 @@ class Pipeline:
             self.batch.add(partition, again.span()._replace(records=0), ChunkCount())
             return
         partition.taken = chunk.records[-1].offset + 1
+        self.records += len(chunk.records)
         if self._aside is not None and (moves := await self._aside(chunk)):
             self._put_aside(partition, chunk, moves)
             return
@@ -125,8 +128,8 @@ class Pipeline:
         batch.bytes += chunk.size
         self._metrics.add(Metric.RECORDS, len(chunk.records))
         self._metrics.add(Metric.BYTES, chunk.size)
-        stay, moves = at_home(partition, taken.decoded)
-        batch.moves += moves
+        stay, moves = at_home(partition, taken.decoded, self._most(chunk.tp.topic))
+        batch.moves += [move._replace(count=taken.became) for move in moves]
         for move in moves:
             taken.became.outcomes.note_moved(move.record)
         self._fold(partition, taken._replace(decoded=list(stay)))
@@ -161,9 +164,9 @@ class Pipeline:
             chunk.ack()
             return
         batch = self.batch
-        batch.moves += moves
-        batch.bytes += chunk.size
         count = ChunkCount()
+        batch.moves += [move._replace(count=count) for move in moves]
+        batch.bytes += chunk.size
         for record in chunk.records:
             count.outcomes.note_moved(record)
         batch.add(partition, chunk.span(), count)
