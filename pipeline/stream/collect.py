@@ -85,16 +85,19 @@ class Collector:
                     result = build(state, price, want)
                     certain = due.get(key)
                     settles = bool(certain) or (certain is False and result.ended)
+                    if result.caught_up:
+                        released += partition.caught_up(state, now)
                     if want.all and not result.complete:
                         partition.delayed(key, state, now, settles=settles)
-                        wanted_.append((partition, key, wanted(state)))
+                        if settles or not result.caught_up:
+                            wanted_.append((partition, key, wanted(state)))
                     elif settles:
                         partition.settle(key)
                         settled_ += 1
                         batch.requests += self._requests(state)
                     built.append((state, result, partition.is_settled(key)))
-                    if result.complete and (part := partition.written(key, state)) is not None:
-                        released.append(part)
+                    if result.complete:
+                        released += partition.written(key, state)
         with self._stages.stage("rows"):
             rows = Rows([], [], [])
             at = Micros(time.time_ns() // 1000)

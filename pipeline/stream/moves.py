@@ -55,7 +55,7 @@ class Move(NamedTuple):
     topic: str
     partition: int
     record: Record
-    count: ChunkCount | None = None  # of the chunk that it is moved from, where it was noted as moved
+    noted: ChunkCount | None = None  # of the chunk that it is moved from, where it was noted as moved
 
 
 def at_home(
@@ -98,10 +98,10 @@ def moved(record: Record) -> int:
 def refused_moves(moves: Iterable[Move]) -> list[DeadLetter]:
     """Dead letters of records that no topic takes; they count as rejected where they lay."""
     letters: list[DeadLetter] = []
-    for topic, number, record, count in moves:
-        if count is not None:
-            count.rejected += 1
-            count.outcomes.note_refused(record)
+    for topic, number, record, noted in moves:
+        if noted is not None:
+            noted.rejected += 1
+            noted.outcomes.note_refused(record)
         detail = f"Topic {topic} refuses its {weight(record)} bytes, so it cannot go to its partition {number}. "
         detail += "Raise max.message.bytes and replay it."
         letters.append(DeadLetter(record, Reason.TOO_LARGE, detail, STAGE))

@@ -98,6 +98,9 @@ class Partition:
         if state.holder is None:
             state.holder = part
             part.holders += 1
+        elif (round_ := state.round) is not None and round_.holder is None:
+            round_.holder = part
+            part.holders += 1
 
     def delayed(self, key: bytes, state: TraceState, now: Micros, *, settles: bool) -> None:
         """Not all of its rows could be made: content has to come back first (fold/shed.py). It is asked again."""
@@ -107,12 +110,26 @@ class Partition:
         if settles:
             self.woken[key] = None
 
-    def written(self, key: bytes, state: TraceState) -> Part | None:
-        """All rows of the trace are on their way; the part that it held."""
+    def written(self, key: bytes, state: TraceState) -> list[Part]:
+        """All rows of the trace are on their way; the parts that it held."""
         if self.unwritten.pop(key, None) is None:
-            return None
-        part, state.holder = state.holder, None
-        return part if isinstance(part, Part) else None
+            return []
+        return [*self._let_go(state), *self._let_go(state)]
+
+    def caught_up(self, state: TraceState, now: Micros) -> list[Part]:
+        """All rows are on their way that were out of date when a round began; the part that it held until then.
+
+        It rests before the next round, as it would had it been whole.
+        """
+        state.unwritten_since = now
+        return self._let_go(state)
+
+    @staticmethod
+    def _let_go(state: TraceState) -> list[Part]:
+        """The part that it held; what came since the round began holds on to the next."""
+        part, round_, state.round = state.holder, state.round, None
+        state.holder = None if round_ is None else round_.holder
+        return [part] if isinstance(part, Part) else []
 
     def touched(self, key: bytes, now: Micros) -> None:
         """The trace got an event that is no score: it is open, its wait for settling starts anew."""

@@ -74,8 +74,8 @@ class Pipeline:
         self._metrics, self.pressure = metrics, Pressure(metrics)
         self._intake, self._collector, self._flush = intake, collector, flush
         self._pace, self._stages = pace, stages
-        most = pace.pending_bytes // 2
-        self._owned = Assignment(archive, intake, limits, clock, most, lambda: self.batch, keep, self._has_media)
+        waiting = pace.pending_bytes // 2
+        self._owned = Assignment(archive, intake, limits, clock, waiting, lambda: self.batch, keep, self._has_media)
         self.partitions, self._lanes, self._media = self._owned.partitions, self._owned.lanes, self._owned.media
         self.batch = Batch()
         self._writing: asyncio.Task[None] | None = None
@@ -129,7 +129,7 @@ class Pipeline:
         self._metrics.add(Metric.RECORDS, len(chunk.records))
         self._metrics.add(Metric.BYTES, chunk.size)
         stay, moves = at_home(partition, taken.decoded, self._most(chunk.tp.topic))
-        batch.moves += [move._replace(count=taken.became) for move in moves]
+        batch.moves += [move._replace(noted=taken.became) for move in moves]
         for move in moves:
             taken.became.outcomes.note_moved(move.record)
         self._fold(partition, taken._replace(decoded=list(stay)))
@@ -165,7 +165,7 @@ class Pipeline:
             return
         batch = self.batch
         count = ChunkCount()
-        batch.moves += [move._replace(count=count) for move in moves]
+        batch.moves += [move._replace(noted=count) for move in moves]
         batch.bytes += chunk.size
         for record in chunk.records:
             count.outcomes.note_moved(record)

@@ -283,8 +283,8 @@ def test_a_trace_holds_the_part_in_which_its_rows_began_to_be_out_of_date() -> N
     later = pass_(part, 1)
     part.changed(b"p/a", state, second, later)
     assert (first.holders, second.holders, state.unwritten_since, state.heard) == (1, 0, began, later)
-    assert (part.written(b"p/a", state), state.holder, part.unwritten) == (first, None, {})
-    assert part.written(b"p/a", state) is None
+    assert (part.written(b"p/a", state), state.holder, part.unwritten) == ([first], None, {})
+    assert part.written(b"p/a", state) == []
     assert first.holders == 1  # until the rows are durable
     part.changed(b"p/a", state, second, later)
     assert (second.holders, state.unwritten_since) == (1, later)
