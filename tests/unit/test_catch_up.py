@@ -1,4 +1,4 @@
-"""I2 without a stall: a lively trace whose rows are never all up to date at once is committed all the same, in rounds."""
+"""I2 without a stall: a lively trace whose rows are never all up to date at once is committed all the same."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -3,7 +3,18 @@
 from pipeline.events.model import Micros, Record
 from pipeline.stream.batch import Batch
 from pipeline.stream.load import (
-    FIRST, LATELY, LEAST, LONGER, MOST, MOST_OWED, PATIENT, SHARE, SHORT, Allowance, Load, load_of,
+    FIRST,
+    LATELY,
+    LEAST,
+    LONGER,
+    MOST,
+    MOST_OWED,
+    PATIENT,
+    SHARE,
+    SHORT,
+    Allowance,
+    Load,
+    load_of,
 )  # fmt: skip
 from pipeline.stream.moves import Move
 from pipeline.stream.offsets import TopicPartition
