@@ -15,7 +15,7 @@ from pipeline.fold.observation import Observation
 
 
 class Round:
-    """Rows that have to be written yet; `holder` is what holds events that came after it began (stream/part.py)."""
+    """Rows that have to be written yet; `holder` is the part of events that came after it began (stream/part.py)."""
 
     __slots__ = ("holder", "owed")
 

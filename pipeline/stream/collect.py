@@ -85,8 +85,8 @@ class Collector:
                     result = build(state, price, want)
                     certain = due.get(key)
                     settles = bool(certain) or (certain is False and result.ended)
-                    if result.caught_up:
-                        released += partition.caught_up(state, now)
+                    if result.caught_up and (part := partition.caught_up(state, now)) is not None:
+                        released.append(part)
                     if want.all and not result.complete:
                         partition.delayed(key, state, now, settles=settles)
                         if settles or not result.caught_up:
@@ -96,8 +96,8 @@ class Collector:
                         settled_ += 1
                         batch.requests += self._requests(state)
                     built.append((state, result, partition.is_settled(key)))
-                    if result.complete:
-                        released += partition.written(key, state)
+                    if result.complete and (part := partition.written(key, state)) is not None:
+                        released.append(part)
         with self._stages.stage("rows"):
             rows = Rows([], [], [])
             at = Micros(time.time_ns() // 1000)
