@@ -40,7 +40,7 @@ class Load(NamedTuple):
     room: int
     flushes: int = 0  # that wrote something, since the start
     seconds: float = 0.0  # that the last one took
-    taken: int = 0  # records taken in since the start
+    taken: int = 0  # records taken in to be folded, since the start
 
 
 class Folding(Protocol):

@@ -86,7 +86,7 @@ class Pipeline:
         self.assigned = asyncio.Event()
         self._closing = False
         self.flushes, self.flush_seconds = 0, 0.0  # that wrote something, since the start; that the last one took
-        self.records = 0  # taken in since the start
+        self.records = 0  # taken in to be folded, since the start
 
     async def take(self, chunk: Chunk) -> None:
         """Fold a chunk in; returns when it is in the batch or in a lane, not when it is durable."""
@@ -106,7 +106,6 @@ class Pipeline:
             self.batch.add(partition, again.span()._replace(records=0), ChunkCount())
             return
         partition.taken = chunk.records[-1].offset + 1
-        self.records += len(chunk.records)
         if self._aside is not None and (moves := await self._aside(chunk)):
             self._put_aside(partition, chunk, moves)
             return
@@ -126,6 +125,7 @@ class Pipeline:
         batch = self.batch
         batch.dead += taken.dead
         batch.bytes += chunk.size
+        self.records += len(chunk.records)
         self._metrics.add(Metric.RECORDS, len(chunk.records))
         self._metrics.add(Metric.BYTES, chunk.size)
         stay, moves = at_home(partition, taken.decoded, self._most(chunk.tp.topic))
