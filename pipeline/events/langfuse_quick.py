@@ -32,7 +32,7 @@ Json: Any = str | Whole | float | bool | None
 for _ in range(DEEPEST):
     Json = Union[str, Whole, float, bool, None, list[Json], dict[str, Json]]  # noqa: UP007  # a value, no annotation
 
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=keys.MAX_ID_LENGTH)]  # and printable: `_is_id`
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=keys.MAX_ID_LENGTH)]  # and printable, which `quick_events` asks
 Map = dict[str, Json]
 Numbers = dict[str, Whole | float | str | None]  # details inside details take the slow way
 
