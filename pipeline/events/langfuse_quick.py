@@ -27,12 +27,12 @@ DEEPEST = 9  # levels of JSON inside a field: msgspec keeps a type for each way 
 _TRACE = Kind.TRACE
 _LEVELS = {name: name.upper() for level in ("DEBUG", "DEFAULT", "WARNING", "ERROR") for name in (level, level.lower())}
 
-Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # larger ones need care, as orjson cannot write them
+Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # orjson cannot write all that are larger
 Json: Any = str | Whole | float | bool | None
 for _ in range(DEEPEST):
     Json = Union[str, Whole, float, bool, None, list[Json], dict[str, Json]]  # noqa: UP007  # a value, no annotation
 
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=keys.MAX_ID_LENGTH)]  # and printable, which `quick_events` asks
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=keys.MAX_ID_LENGTH)]  # and printable: see below
 Map = dict[str, Json]
 Numbers = dict[str, Whole | float | str | None]  # details inside details take the slow way
 
