@@ -43,6 +43,7 @@ from pipeline.stream.partition import Limits
 from pipeline.stream.pipeline import Pace, Pipeline
 from pipeline.stream.prepare import Preparation
 from pipeline.stream.pricebook import PriceShelf
+from pipeline.stream.registry_book import RegistryBook
 from pipeline.stream.retention import RetentionBook
 from pipeline.stream.rulebook import RuleBook
 from pipeline.stream.stages import Stages, stages_from_environment
@@ -57,9 +58,7 @@ class FoldWorker:
     app: Any
     pipeline: Pipeline
     outbox: Outbox
-    rules: RuleBook
-    prices: PriceShelf
-    retention: RetentionBook
+    books: tuple[RegistryBook, ...]
     stages: Stages
     overflow: Overflow
     watch: StoreWatch
@@ -122,7 +121,7 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
         outbox.mover,
         lambda: load_of(pipeline, lambda tp: consumer_of(app).ends(tp), settings.flush_events // 2),
     )
-    return FoldWorker(app, pipeline, outbox, rules, prices, retention, stages, overflow, StoreWatch(client, metrics))
+    return FoldWorker(app, pipeline, outbox, (rules, prices, retention), stages, overflow, StoreWatch(client, metrics))
 
 
 @dataclass(frozen=True, slots=True)
