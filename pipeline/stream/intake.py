@@ -21,6 +21,7 @@ from pipeline.events.reasons import DecodeError, Reason
 from pipeline.fold.shed import missing
 from pipeline.fold.state import Seen, TraceState
 from pipeline.store.rows import RawEventRow
+from pipeline.stream.archive_row import archive_row
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk, ChunkCount, Span
 from pipeline.stream.deadletters import DeadLetter
@@ -149,7 +150,7 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
                 if _is_replay(record):  # the store may have refused the event or a row of it: all are written again
                     state.rewrite = True
                     touched.setdefault(key, False)
-                    archive.append(_archived(state, record, position, event, identity, value, until))
+                    archive.append(_archived(state, record, position, event, identity, until))
                     continue
                 if not moved(record):
                     continue
@@ -162,7 +163,7 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
                 touched[key] = False
             if seen is _NEW:
                 partition.size += size
-                archive.append(_archived(state, record, position, event, identity, value, until))
+                archive.append(_archived(state, record, position, event, identity, until))
                 size = 0
         if events:
             note(record, events[0].project_id, _STORED if new > before else _KNOWN)
@@ -182,51 +183,17 @@ def _touch(partition: Partition, part: Part, touched: dict[bytes, bool], now: Mi
 
 
 def _archived(
-    state: TraceState, record: Record, position: int, event: Event, identity: bytes, value: bytes, until: Until
+    state: TraceState, record: Record, position: int, event: Event, identity: bytes, until: Until
 ) -> RawEventRow:
     if not state.hash:
         state.hash = trace_hash(event.project_id, event.trace_id)
-    content_type, receiver, received_at = told(record)
-    return RawEventRow(
-        event.project_id,
-        event.trace_id,
-        state.hash,
-        event.event_id,
-        identity,
-        event.kind.value,
-        event.entity_id,
-        content_type,
-        value,
-        receiver,
-        received_at or record.timestamp,
-        record.topic,
-        record.partition,
-        record.offset,
-        position,
-        record.timestamp,
-        state.first_seen,
-        until(event.project_id, event.trace_id, record.timestamp),
-    )
+    expires_at = until(event.project_id, event.trace_id, record.timestamp)
+    return archive_row(record, position, event, identity, state.hash, state.first_seen, expires_at)
 
 
 def _is_replay(record: Record) -> bool:
     """True for a dead letter that was sent again."""
     return any(name == headers.ATTEMPT for name, _ in record.headers)
-
-
-def told(record: Record) -> tuple[str, str, int]:
-    """Content type, receiver and time of reception (0: not told) by the headers; of two of a name the first counts."""
-    content_type, receiver, received_at = "", "kafka", 0
-    for name, content in reversed(record.headers):
-        if content is None:  # Kafka allows headers without a value
-            continue
-        if name == headers.CONTENT_TYPE:
-            content_type = content.decode(errors="replace")
-        elif name == headers.RECEIVER:
-            receiver = content.decode(errors="replace")
-        elif name == headers.RECEIVED_AT:
-            received_at = int(content) if content.isdigit() and len(content) < 17 else 0
-    return content_type, receiver, received_at
 
 
 def to_record(raw: Any, topic: str) -> Record:
