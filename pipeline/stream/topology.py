@@ -88,32 +88,12 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
     retention = RetentionBook(registry)
     collector = Collector(prices, rules, waits, stages, retention)
     intake = Intake(settings.max_event_bytes, stages, retention)
-    limits = Limits(
-        quiet=settings.settle_quiet,
-        idle=settings.settle_idle,
-        longest=settings.settle_longest,
-        traces=settings.resident_traces,
-        bytes=settings.resident_bytes,
-        open=settings.open_traces,
-        trace_bytes=settings.trace_bytes,
-    )
-    pace = Pace(
-        interval=settings.flush_interval,
-        flush_events=settings.flush_events,
-        pending_events=settings.pending_events,
-        pending_bytes=settings.pending_bytes,
-    )
-    share = settings.guard_share
-    guard = Guard(
-        GuardLimits(share, settings.guard_count, settings.guard_window),
-        partial(prove, client, settings.max_event_bytes, share),
-    )
     keep = MediaKeeper(MediaStore(open_blobs(settings.blobs)), metrics)
     prepare = Preparation(prices.counter)
     aside = FreshFirst(settings.fresh_first, settings.overflow_topic, outbox.mover.partitions)
     pipeline = Pipeline(
-        archive, intake, collector, flush, limits, pace, stages,
-        prepare=prepare, guard=guard.look, keep=keep, aside=aside, metrics=metrics,
+        archive, intake, collector, flush, _limits(settings), _pace(settings), stages,
+        prepare=prepare, guard=_guard(settings, client).look, keep=keep, aside=aside, metrics=metrics,
     )  # fmt: skip
     app = create_app(settings, "fold", [settings.events_topic], pipeline)
     overflow = Overflow(
@@ -122,6 +102,35 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
         lambda: load_of(pipeline, lambda tp: consumer_of(app).ends(tp), settings.flush_events // 2),
     )
     return FoldWorker(app, pipeline, outbox, (rules, prices, retention), stages, overflow, StoreWatch(client, metrics))
+
+
+def _guard(settings: Settings, client: Client) -> Guard:
+    """Who stops a worker that suddenly cannot decode what it once could."""
+    limits = GuardLimits(settings.guard_share, settings.guard_count, settings.guard_window)
+    return Guard(limits, partial(prove, client, settings.max_event_bytes, settings.guard_share))
+
+
+def _limits(settings: Settings) -> Limits:
+    """When traces settle and leave memory."""
+    return Limits(
+        quiet=settings.settle_quiet,
+        idle=settings.settle_idle,
+        longest=settings.settle_longest,
+        traces=settings.resident_traces,
+        bytes=settings.resident_bytes,
+        open=settings.open_traces,
+        trace_bytes=settings.trace_bytes,
+    )
+
+
+def _pace(settings: Settings) -> Pace:
+    """When a flush begins, and when intake waits for it."""
+    return Pace(
+        interval=settings.flush_interval,
+        flush_events=settings.flush_events,
+        pending_events=settings.pending_events,
+        pending_bytes=settings.pending_bytes,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ class Lane(ABC):
         """`unneeded`: true once the partition is somebody else's."""
         self._unneeded, self._max_bytes = unneeded, max_bytes
         self._waiting: list[Taken] = []
-        self._bytes = 0
+        self.bytes = 0  # of what waits
         self._work = asyncio.Event()
         self.has_room = asyncio.Event()
         """Set while there is room for more."""
@@ -28,8 +28,8 @@ class Lane(ABC):
     def put(self, taken: Taken) -> None:
         """A chunk's records that have to wait (`decoded`)."""
         self._waiting.append(taken)
-        self._bytes += _size(taken)
-        if self._bytes > self._max_bytes:
+        self.bytes += _size(taken)
+        if self.bytes > self._max_bytes:
             self.has_room.clear()
         self._work.set()
 
@@ -57,8 +57,8 @@ class Lane(ABC):
     def _done(self, first: Taken) -> None:
         """The first chunk waits no longer."""
         del self._waiting[0]
-        self._bytes -= _size(first)
-        if self._bytes <= self._max_bytes:
+        self.bytes -= _size(first)
+        if self.bytes <= self._max_bytes:
             self.has_room.set()
 
 
