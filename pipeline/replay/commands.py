@@ -109,7 +109,6 @@ def _replay(
     *,
     as_json: bool,
 ) -> None:
-    from pipeline.ops.reprice.run import TAKEN_SECONDS
     from pipeline.replay.run import Options
     from pipeline.replay.run import replay as run
     from pipeline.replay.show import ProgressLine, comparison_json, print_comparison, print_report, report_json
@@ -117,7 +116,7 @@ def _replay(
 
     into, dry_run, restart, wait, reason = given
     filled = _fill(settings, question, source, dry_run=dry_run)
-    options = Options(into.value, dry_run, restart, TAKEN_SECONDS if wait is None else wait, reason)
+    options = Options(into.value, dry_run, restart, _seconds(wait), reason)
     _, report = run(settings, question, options, ProgressLine())
     compared = compare_shadow(settings) if into is Target.SHADOW and not dry_run else None
     if as_json:
@@ -178,14 +177,19 @@ def _compare(settings: "Settings", *, as_json: bool) -> None:
 
 
 def _swap(settings: "Settings", wait: float | None, reason: str, *, as_json: bool) -> None:
-    from pipeline.ops.reprice.run import TAKEN_SECONDS
     from pipeline.replay.show import ProgressLine, report_json
     from pipeline.replay.swap import swap
 
     say = (lambda _: None) if as_json else (lambda text: print(text, flush=True))
-    seconds = TAKEN_SECONDS if wait is None else wait
-    report = swap(settings, wait=seconds, reason=reason, say=say, progress=ProgressLine())
+    report = swap(settings, wait=_seconds(wait), reason=reason, say=say, progress=ProgressLine())
     print(json.dumps(report_json(report)) if as_json else f"swapped, under epoch {report.epoch}")
+
+
+def _seconds(wait: float | None) -> float:
+    """How long workers get to take a new epoch."""
+    from pipeline.ops.reprice.run import TAKEN_SECONDS
+
+    return TAKEN_SECONDS if wait is None else wait
 
 
 def _discard(settings: "Settings") -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -197,8 +197,5 @@ def _store(data: Path | None) -> Iterator[tuple["Client", "Settings"]]:
     from pipeline.store.client import connect
 
     settings = find_settings(data)
-    client = connect(settings, deadline=5.0, timeout=600.0)
-    try:
+    with closing(connect(settings, deadline=5.0, timeout=600.0)) as client:
         yield client, settings
-    finally:
-        client.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -33,11 +34,8 @@ def ledger(
     first = start_of(start, now - timedelta(days=1))
     last = end_of(until, now + timedelta(minutes=1))
     scope = Scope(settings.events_topic, first, last, project)
-    client = connect(settings, timeout=600.0)
-    try:
+    with closing(connect(settings, timeout=600.0)) as client:
         balance = asyncio.run(take_balance(settings, client, scope, _tell))
-    finally:
-        client.close()
     print_balance(balance, scope, as_json=as_json)
     if not balance.balanced:
         raise typer.Exit(1)
