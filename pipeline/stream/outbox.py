@@ -58,8 +58,9 @@ class Outbox:
 
     async def start(self) -> None:
         """Connect; raises aiokafka.errors.KafkaConnectionError where no broker answers."""
-        options = producer_options(self._settings)
-        self._producer = AIOKafkaProducer(**options, linger_ms=5, max_request_size=MAX_REQUEST_BYTES)
+        self._producer = AIOKafkaProducer(
+            **producer_options(self._settings), linger_ms=5, max_request_size=MAX_REQUEST_BYTES
+        )
         await self._producer.start()
 
     async def stop(self) -> None:
