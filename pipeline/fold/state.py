@@ -51,10 +51,10 @@ class TraceState:
         self.seen: dict[str, bytes] = {}  # event id -> identity; of one id with several contents see `_again`
         self.restored: dict[bytes, int] | None = None  # identity -> offset of the events that came from the archive
         self.base_count = 0  # events that the archive no longer has, but stored rows were made from
-        self.expired = False  # there were such
         self.size = SKELETON  # bytes of the events taken in, and what the state itself counts
-        self.conflicting = False  # one event id came with several contents
-        self.derived = False  # its id was made up, for an event without one
+        self.conflicting = False
+        self.derived = False
+        self.expired = False  # there were such
         self.revision = 0  # distinct events that are no scores: what evaluation results are numbered by
         self.latest_at = Micros(0)  # the newest event time among those of `revision`
         self.deleted_at = NEVER  # event time of the newest tombstone
@@ -80,9 +80,9 @@ class TraceState:
         self.written = False  # a trace row was written
         self.shed = 0  # observations whose content is not in memory (fold/shed.py)
         # for whoever writes
-        self.unwritten_since = Micros(0)  # since when rows of it are out of date
+        self.unwritten_since = Micros(0)
         self.heard = Micros(0)  # when its last event came
-        self.holder: object | None = None  # what waits for its rows, and may not be committed before
+        self.holder: object | None = None
 
     @property
     def event_count(self) -> int:

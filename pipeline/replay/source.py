@@ -198,4 +198,5 @@ def _row(found: Found, first_seen: dict[TraceKey, Micros], keeps: Keeps) -> RawE
     record, position, event, identity = found
     name = (event.project_id, event.trace_id)
     expires_at = keeps.archive_until(*name, record.timestamp)
-    return archive_row(record, position, event, identity, trace_hash(*name), first_seen[name], expires_at)
+    value, trace = record.value or b"", trace_hash(*name)
+    return archive_row(record, value, position, event, identity, trace, first_seen[name], expires_at)

@@ -6,9 +6,16 @@ from pipeline.store.rows import RawEventRow
 
 
 def archive_row(
-    record: Record, position: int, event: Event, identity: bytes, trace: int, first_seen: Micros, expires_at: int
+    record: Record,
+    value: bytes,
+    position: int,
+    event: Event,
+    identity: bytes,
+    trace: int,
+    first_seen: Micros,
+    expires_at: int,
 ) -> RawEventRow:
-    """The row of the event at `position` in its record.
+    """The row of the event at `position` in its record, whose `value` is given beside it.
 
     `identity` and `trace` are events.keys' event_identity and trace_hash; `first_seen` is the trace's, microseconds;
     `expires_at` is when the row may leave, seconds.
@@ -23,7 +30,7 @@ def archive_row(
         event.kind.value,
         event.entity_id,
         content_type,
-        record.value or b"",
+        value,
         receiver,
         received_at or record.timestamp,
         record.topic,

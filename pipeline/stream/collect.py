@@ -72,8 +72,8 @@ class Collector:
         price = self._prices()
         built: list[tuple[TraceState, Built, bool]] = []
         released: list[Part] = []
-        lacking: list[tuple[Partition, bytes, list[str]]] = []
-        settling = 0
+        wanted_: list[tuple[Partition, bytes, list[str]]] = []
+        settled_ = 0
         with self._stages.stage("build"):
             for partition in partitions:
                 now = partition.clock()
@@ -87,10 +87,10 @@ class Collector:
                     settles = bool(certain) or (certain is False and result.ended)
                     if want.all and not result.complete:
                         partition.delayed(key, state, now, settles=settles)
-                        lacking.append((partition, key, wanted(state)))
+                        wanted_.append((partition, key, wanted(state)))
                     elif settles:
                         partition.settle(key)
-                        settling += 1
+                        settled_ += 1
                         batch.requests += self._requests(state)
                     built.append((state, result, partition.is_settled(key)))
                     if result.complete and (part := partition.written(key, state)) is not None:
@@ -101,7 +101,7 @@ class Collector:
             for state, result, settled in built:
                 until = self._until(state.project_id, state.trace_id, state.first_seen)
                 add_rows(rows, state, result, settled=settled, now=at, expires=until)
-        return Collected(rows, released, lacking, settling)
+        return Collected(rows, released, wanted_, settled_)
 
     def _candidates(self, partition: Partition, due: dict[bytes, bool]) -> list[tuple[bytes, TraceState]]:
         """Traces with rows that are out of date, and clean ones that may settle."""

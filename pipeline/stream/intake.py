@@ -150,7 +150,7 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
                 if _is_replay(record):  # the store may have refused the event or a row of it: all are written again
                     state.rewrite = True
                     touched.setdefault(key, False)
-                    archive.append(_archived(state, record, position, event, identity, until))
+                    archive.append(_archived(state, record, position, event, identity, value, until))
                     continue
                 if not moved(record):
                     continue
@@ -163,7 +163,7 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
                 touched[key] = False
             if seen is _NEW:
                 partition.size += size
-                archive.append(_archived(state, record, position, event, identity, until))
+                archive.append(_archived(state, record, position, event, identity, value, until))
                 size = 0
         if events:
             note(record, events[0].project_id, _STORED if new > before else _KNOWN)
@@ -183,12 +183,12 @@ def _touch(partition: Partition, part: Part, touched: dict[bytes, bool], now: Mi
 
 
 def _archived(
-    state: TraceState, record: Record, position: int, event: Event, identity: bytes, until: Until
+    state: TraceState, record: Record, position: int, event: Event, identity: bytes, value: bytes, until: Until
 ) -> RawEventRow:
     if not state.hash:
         state.hash = trace_hash(event.project_id, event.trace_id)
     expires_at = until(event.project_id, event.trace_id, record.timestamp)
-    return archive_row(record, position, event, identity, state.hash, state.first_seen, expires_at)
+    return archive_row(record, value, position, event, identity, state.hash, state.first_seen, expires_at)
 
 
 def _is_replay(record: Record) -> bool:

@@ -26,6 +26,7 @@ from pipeline.stream.app import consumer_of, create_app
 from pipeline.stream.archive import Archive
 from pipeline.stream.chunk import Span
 from pipeline.stream.collect import Collector, Waits
+from pipeline.stream.commit import commit
 from pipeline.stream.counted import CountedStore
 from pipeline.stream.dead_letter_row import dead_letter_row
 from pipeline.stream.edge_count_row import edge_count_row
@@ -72,28 +73,30 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
     rules = RuleBook(registry)
     stages = stages_from_environment(metrics)
 
-    async def commit(chunks: Sequence[Span]) -> None:
-        consumer = consumer_of(app)
-        for chunk in chunks:
-            consumer.finish(chunk.tp, chunk.last)
-        done = await consumer.commit_finished()
-        metrics.add(Metric.COMMITS, 1, "done" if done else "refused")
+    async def finish(chunks: Sequence[Span]) -> None:
+        await commit(app, ((chunk.tp, chunk.last) for chunk in chunks), metrics)
         for chunk in chunks:
             chunk.ack()
 
     prices = PriceShelf(registry, settings.prices_refresh)
     archive = Archive(client, prices, outbox.mover.partitions, settings.trace_bytes, metrics)
-    flush = Flush(store, outbox, commit, archive.events_of, metrics, tracing)
+    flush = Flush(store, outbox, finish, archive.events_of, metrics, tracing)
     waits = Waits(settings.first, settings.hold, settings.rest)
     retention = RetentionBook(registry)
     collector = Collector(prices, rules, waits, stages, retention)
     intake = Intake(settings.max_event_bytes, stages, retention)
+    limits, pace = _limits(settings), _pace(settings)
+    share = settings.guard_share
+    guard = Guard(
+        GuardLimits(share, settings.guard_count, settings.guard_window),
+        partial(prove, client, settings.max_event_bytes, share),
+    )
     keep = MediaKeeper(MediaStore(open_blobs(settings.blobs)), metrics)
     prepare = Preparation(prices.counter)
     aside = FreshFirst(settings.fresh_first, settings.overflow_topic, outbox.mover.partitions)
     pipeline = Pipeline(
-        archive, intake, collector, flush, _limits(settings), _pace(settings), stages,
-        prepare=prepare, guard=_guard(settings, client).look, keep=keep, aside=aside, metrics=metrics,
+        archive, intake, collector, flush, limits, pace, stages,
+        prepare=prepare, guard=guard.look, keep=keep, aside=aside, metrics=metrics,
     )  # fmt: skip
     app = create_app(settings, "fold", [settings.events_topic], pipeline)
     overflow = Overflow(
@@ -102,12 +105,6 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
         lambda: load_of(pipeline, lambda tp: consumer_of(app).ends(tp), settings.flush_events // 2),
     )
     return FoldWorker(app, pipeline, outbox, (rules, prices, retention), stages, overflow, StoreWatch(client, metrics))
-
-
-def _guard(settings: Settings, client: Client) -> Guard:
-    """Who stops a worker that suddenly cannot decode what it once could."""
-    limits = GuardLimits(settings.guard_share, settings.guard_count, settings.guard_window)
-    return Guard(limits, partial(prove, client, settings.max_event_bytes, settings.guard_share))
 
 
 def _limits(settings: Settings) -> Limits:
