@@ -8,7 +8,7 @@ from pipeline.stream.app import consumer_of
 from pipeline.stream.offsets import TopicPartition
 
 
-async def commit(app: Any, done: Iterable[tuple[TopicPartition, int]], metrics: Metrics) -> None:
+async def commit_durable(app: Any, done: Iterable[tuple[TopicPartition, int]], metrics: Metrics) -> None:
     """Commit through the app's consumer. `done`: chunks that are finished, by partition and last offset.
 
     What Kafka refuses is counted and offered again by the next commit, if the partition is still ours by then.

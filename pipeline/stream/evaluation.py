@@ -20,7 +20,7 @@ from pipeline.events.model import Event
 from pipeline.events.reasons import DecodeError
 from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.stream.chunk import Chunk
-from pipeline.stream.commit import commit
+from pipeline.stream.commit import commit_durable
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.outbox import Message, Outbox
@@ -59,7 +59,7 @@ class Evaluation:
                 return
             await self._outbox.send(self._settings.events_topic, scores(requests, subjects, metrics), _message)
         await self._outbox.dead_letters(dead)  # 3
-        await commit(self._app, [(chunk.tp, chunk.records[-1].offset)], metrics)  # 4
+        await commit_durable(self._app, [(chunk.tp, chunk.records[-1].offset)], metrics)  # 4
         chunk.ack()
 
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:

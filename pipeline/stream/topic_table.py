@@ -21,7 +21,7 @@ from pipeline.events.reasons import DecodeError, Reason
 from pipeline.metrics import UNSEEN, Metrics
 from pipeline.store.insert import Refused
 from pipeline.stream.chunk import Chunk
-from pipeline.stream.commit import commit
+from pipeline.stream.commit import commit_durable
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.offsets import TopicPartition
 
@@ -166,7 +166,7 @@ class TopicTables:
             table.drop()
 
     async def _commit(self, chunks: Sequence[Chunk]) -> None:
-        await commit(self._app, ((chunk.tp, chunk.records[-1].offset) for chunk in chunks), self._metrics)
+        await commit_durable(self._app, ((chunk.tp, chunk.records[-1].offset) for chunk in chunks), self._metrics)
 
 
 async def keep_in_topic(letters: Sequence[DeadLetter]) -> None:

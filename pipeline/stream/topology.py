@@ -26,7 +26,7 @@ from pipeline.stream.app import consumer_of, create_app
 from pipeline.stream.archive import Archive
 from pipeline.stream.chunk import Span
 from pipeline.stream.collect import Collector, Waits
-from pipeline.stream.commit import commit
+from pipeline.stream.commit import commit_durable
 from pipeline.stream.counted import CountedStore
 from pipeline.stream.dead_letter_row import dead_letter_row
 from pipeline.stream.edge_count_row import edge_count_row
@@ -73,14 +73,14 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
     rules = RuleBook(registry)
     stages = stages_from_environment(metrics)
 
-    async def finish(chunks: Sequence[Span]) -> None:
-        await commit(app, ((chunk.tp, chunk.last) for chunk in chunks), metrics)
+    async def commit(chunks: Sequence[Span]) -> None:
+        await commit_durable(app, ((chunk.tp, chunk.last) for chunk in chunks), metrics)
         for chunk in chunks:
             chunk.ack()
 
     prices = PriceShelf(registry, settings.prices_refresh)
     archive = Archive(client, prices, outbox.mover.partitions, settings.trace_bytes, metrics)
-    flush = Flush(store, outbox, finish, archive.events_of, metrics, tracing)
+    flush = Flush(store, outbox, commit, archive.events_of, metrics, tracing)
     waits = Waits(settings.first, settings.hold, settings.rest)
     retention = RetentionBook(registry)
     collector = Collector(prices, rules, waits, stages, retention)
