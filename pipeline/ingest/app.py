@@ -78,7 +78,7 @@ async def _living(
     """What runs for as long as the app does, built and started in this order, stopped in the other."""
     directory, producer = Directory(registry), EventProducer(settings)
     aside, heart = Aside(), Heartbeat(settings.stuck_after, metrics)
-    lag = LagWatch(settings, metrics, producer.partitions)
+    lag = LagWatch(settings, metrics, producer.partitions, producer.overflow_partitions)
     app.state.front = FrontDoor(
         settings,
         directory,
