@@ -24,6 +24,7 @@ from aiokafka.errors import (
 
 from pipeline.config import Settings
 from pipeline.errors import SettingError
+from pipeline.kafka_records import read_leniently
 
 CHECK_WITHIN = 5.0  # seconds for one connection
 _REFUSED = (SaslAuthenticationFailed, UnsupportedSaslMechanismError, IllegalSaslStateError)
@@ -35,7 +36,11 @@ def kafka_options(settings: Settings) -> dict[str, Any]:
 
 
 def security_options(settings: Settings) -> dict[str, Any]:
-    """The part of `kafka_options` that is about TLS and SASL, in aiokafka's names. Raises SettingError."""
+    """The part of `kafka_options` that is about TLS and SASL, in aiokafka's names. Raises SettingError.
+
+    Whoever connects by these reads by kafka_records.py.
+    """
+    read_leniently()
     protocol = settings.kafka_security_protocol
     options: dict[str, Any] = {"security_protocol": protocol}
     if protocol.endswith("SSL"):

@@ -18,10 +18,11 @@ import uvloop
 
 from pipeline.config import Settings
 from pipeline.kafka_client import check_access
-from pipeline.metrics import Metrics, Role
+from pipeline.kafka_records import held
+from pipeline.metrics import Metric, Metrics, Role
 from pipeline.metrics.tracing import open_tracing
 from pipeline.registry import Registry, open_registry
-from pipeline.stream.exits import die
+from pipeline.stream.exits import StopError, die, halt
 from pipeline.stream.gauges import Consumers, Gauges, show_partitions
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.status import has_joined, is_moving, open_status
@@ -62,6 +63,7 @@ async def _fold(settings: Settings, registry: Registry) -> None:
 
     def look() -> None:
         show_partitions(metrics, pipeline.partitions.values())
+        metrics.set(Metric.HELD, len(held()))
         pipeline.pressure.count()
         watch.show()
 
@@ -172,6 +174,8 @@ def guarded(event: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
             await work
         except asyncio.CancelledError:
             raise
+        except StopError as error:
+            halt(error)
         except BaseException:
             die(event)
 
