@@ -183,6 +183,7 @@ class Archive:
             state = states.get(name)
             if state is None:
                 state = states[name] = TraceState(*name, raw.first_seen)
+            state.first_seen = min(state.first_seen, raw.first_seen)  # also of what is left out
             try:
                 if last is not state:
                     last, limit = state, self._trace_bytes
