@@ -23,8 +23,9 @@ from aiokafka.errors import (
 )
 
 from pipeline.config import Settings
-from pipeline.errors import SettingError
+from pipeline.errors import AbsentError, SettingError
 from pipeline.kafka_records import read_leniently
+from pipeline.patience import is_unknown
 
 CHECK_WITHIN = 5.0  # seconds for one connection
 _REFUSED = (SaslAuthenticationFailed, UnsupportedSaslMechanismError, IllegalSaslStateError)
@@ -76,6 +77,24 @@ class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka says n
             raise SettingError(
                 f"The token in {self._path} cannot be read: {error}.", remedy="Check SPANFOLD_KAFKA_TOKEN_PATH."
             ) from error
+
+
+async def check_presence(settings: Settings, within: float = CHECK_WITHIN) -> None:
+    """Raise AbsentError where none of the bootstrap servers takes a connection, after `within` seconds each."""
+    failures: list[OSError] = []
+    for host, port, _ in collect_hosts(settings.kafka_bootstrap):
+        try:
+            async with asyncio.timeout(within):
+                _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+            return
+        except OSError as error:  # TimeoutError is one
+            failures.append(error)
+    raise AbsentError(
+        f"Kafka at {settings.kafka_bootstrap} does not answer: {failures[0].strerror or repr(failures[0])}.",
+        remedy="Check SPANFOLD_KAFKA_BOOTSTRAP.",
+        unknown=all(map(is_unknown, failures)),
+    )
 
 
 async def check_access(settings: Settings, within: float = CHECK_WITHIN) -> None:

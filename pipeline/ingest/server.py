@@ -21,6 +21,7 @@ from pipeline.ingest.app import create_app
 from pipeline.ingest.connection import bounded
 from pipeline.ingest.front import FindScore
 from pipeline.kafka_client import check_access
+from pipeline.patience import until
 from pipeline.registry import InitialProject, Registry, open_registry
 
 log = logging.getLogger(__name__)
@@ -31,10 +32,12 @@ _GRACE_SECONDS = 5
 def serve(settings: Settings, find_score: FindScore | None = None) -> None:
     """Serve until SIGTERM or SIGINT; `find_score` tells what a score belongs to, see `create_app`.
 
+    The registry's database is waited for; Kafka, too, by what needs it.
+
     Raises SettingError for a taken port, for a certificate that cannot be used and where Kafka does not let us in,
     RegistryError for an unusable registry.
     """
-    registry = open_registry(settings.registry)
+    registry = until("The registry", lambda: open_registry(settings.registry))
     try:
         asyncio.run(check_access(settings))
         prepare_project(registry, settings)
