@@ -49,7 +49,10 @@ class Waiting:
                 if error.unknown and seconds >= UNKNOWN_WITHIN:
                     raise SettingError(error.args[0], remedy=error.remedy) from error
                 self._message = f"{what} does not answer."
-                log.warning("waiting", what=what, error=error.args[0], seconds=round(seconds), retry_in=ASK_AGAIN)
+                log.warning(
+                    "waiting", what=what, error=error.args[0], remedy=error.remedy, seconds=round(seconds),
+                    retry_in=ASK_AGAIN,
+                )  # fmt: skip
             else:
                 self._message = ""
                 return answer

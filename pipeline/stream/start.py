@@ -56,7 +56,10 @@ class Start:
                 await outbox.start()
             except KafkaError as error:
                 await outbox.stop()
-                raise AbsentError(f"Kafka at {self._settings.kafka_bootstrap} does not answer: {error}.") from error
+                raise AbsentError(
+                    f"Kafka at {self._settings.kafka_bootstrap} does not answer as it should: {error}.",
+                    remedy="Check SPANFOLD_KAFKA_BOOTSTRAP and SPANFOLD_KAFKA_SECURITY_PROTOCOL.",
+                ) from error
 
         await self._waiting.until("Kafka", connect_)
 

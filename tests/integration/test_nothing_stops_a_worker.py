@@ -1,6 +1,8 @@
 """Nothing that arrives stops a worker: headers that Kafka's client cannot read, events that our own code fails on."""
 
 import asyncio
+from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -16,7 +18,7 @@ from tests.fixtures.captures import Outgoing, langfuse_record, produce
 from tests.fixtures.odd_records import Name
 from tests.fixtures.traffic import create_update_traffic
 from tests.fixtures.views import wait_until_settled, wait_until_stored
-from tests.fixtures.worker import Stack, environment
+from tests.fixtures.worker import Stack, WorkerProcess, environment
 
 pytestmark = pytest.mark.stack
 
@@ -57,12 +59,38 @@ MIXED = [span("before", "mixed", "a"), span("poison-1", "mixed", "b"), span("aft
 POISON = [*MIXED, span("x", "unbuildable", "a"), span("poison-2", "alone", "a")]
 
 
+@pytest.fixture
+def worker(stack: Stack) -> Iterator[WorkerProcess]:
+    """Started before Kafka and the store are there: it says so, waits, and goes on when they are."""
+    ports = {name: urlsplit(url).port or 0 for name, url in (
+        ("kafka", f"//{stack.settings.kafka_bootstrap}"), ("store", stack.settings.clickhouse_url),
+    )}  # fmt: skip
+    with TcpGate(ports["kafka"]) as kafka, TcpGate(ports["store"]) as store:
+        for gate in (kafka, store):
+            gate.become(Trouble(refuses=True))
+        settings = stack.settings.model_copy(
+            update={
+                "kafka_bootstrap": f"127.0.0.1:{kafka.port}", "clickhouse_url": f"http://127.0.0.1:{store.port}",
+                "settle_quiet": 0.2, "settle_idle": 0.5,
+            }
+        )  # fmt: skip
+        worker = WorkerProcess(settings, stack.directory, "faulty", program=("-c", FAULTY))
+        worker.wait_for_log("waiting", "ClickHouse")
+        store.become(CALM)
+        worker.wait_for_log("waiting", "Kafka at", "does not answer")
+        assert worker.process.poll() is None
+        assert "Traceback" not in worker.log.read_text()
+        kafka.become(CALM)
+        worker.wait_ready()
+        yield worker
+        worker.stop()
+
+
 def test_neighbours_are_stored_and_all_of_the_rest_is_archived_and_told_of(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (message_accumulator, producer):
         monkeypatch.setattr(module, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
-    worker = stack.worker("faulty", program=("-c", FAULTY), settle_quiet=0.2, settle_idle=0.5)
     produce(stack.settings, [*GOOD[:20], *ODDITIES[1:], *GOOD[20:50], *POISON, *GOOD[50:]])
     produce(stack.settings, ODDITIES[:1], stack.settings.overflow_topic)
     records = len(GOOD) + len(ODDITIES) + len(POISON)
