@@ -53,10 +53,13 @@ ROUTERS = (
 )
 
 
-def create_app(settings: Settings, registry: Registry, find_score: FindScore | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, registry: Registry, find_score: FindScore | None = None, *, warm: bool = False
+) -> FastAPI:
     """The app. Its lifespan connects to Kafka and flushes at the end; closing the registry is the caller's.
 
     `find_score` says what a score belongs to, which deleting one needs: only the store knows, and this room must not.
+    `warm`: have the process for large events start in the background, so that the first of them need not wait for it.
     """
     metrics = FrontMetrics()
 
@@ -83,7 +86,9 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
         )
         producer.start()
         lag.start()
-        beats = asyncio.create_task(heart.run(), name="heartbeat")
+        tasks = [asyncio.create_task(heart.run(), name="heartbeat")]
+        if warm:
+            tasks.append(asyncio.create_task(aside.warm_up(), name="aside"))
         grpc_door = GrpcDoor(app.state.front)
         try:
             if settings.grpc_port != OFF:
@@ -91,7 +96,8 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
             with heart.listening():
                 yield
         finally:
-            beats.cancel()
+            for task in tasks:
+                task.cancel()
             await grpc_door.stop()
             await lag.stop()
             await producer.stop()

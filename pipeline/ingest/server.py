@@ -48,7 +48,7 @@ def serve(settings: Settings, find_score: FindScore | None = None) -> None:
         log.info("listening on %s://%s:%d", scheme, *listener.getsockname()[:2])
         _end_well_after_signals()
         _collect_garbage_rarely()
-        uvicorn.Server(server_config(settings, registry, find_score)).run(sockets=[listener])
+        uvicorn.Server(server_config(settings, registry, find_score, warm=True)).run(sockets=[listener])
     finally:
         registry.close()
 
@@ -115,10 +115,12 @@ def _bound(host: str, port: int, variable: str) -> socket.socket:
     return listener
 
 
-def server_config(settings: Settings, registry: Registry, find_score: FindScore | None = None) -> uvicorn.Config:
+def server_config(
+    settings: Settings, registry: Registry, find_score: FindScore | None = None, *, warm: bool = False
+) -> uvicorn.Config:
     """uvicorn's settings: the fast loop and parser, logs through `logging` as the caller set it up, no access log."""
     return uvicorn.Config(
-        create_app(settings, registry, find_score),
+        create_app(settings, registry, find_score, warm=warm),
         loop="asyncio" if sys.platform == "win32" else "uvloop",
         http=bounded(settings.max_header_bytes, settings.header_timeout),
         ws="none",

@@ -14,6 +14,7 @@ from pipeline.cli import app
 from pipeline.config import Settings
 from pipeline.events import headers
 from pipeline.ops.lag import read_lag
+from tests.faults.chaos.gate import CALM, TcpGate, Trouble
 from tests.fixtures.captures import Outgoing, langfuse_record, produce
 from tests.fixtures.odd_records import Name
 from tests.fixtures.traffic import create_update_traffic
