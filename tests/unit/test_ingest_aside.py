@@ -45,8 +45,7 @@ async def test_large_events_are_judged_as_small_ones_while_the_loop_goes_on() ->
             turns += 1
             await asyncio.sleep(0.001)
         assert turns > 5
-        assert len(pids) == 1
-        assert list(aside._pool._processes) == pids, "the first large event meets a process that is there"
+        assert len(pids) == 1, "one was there before the first large event"
         for raw in events:
             assert await aside.judge(PRINCIPAL, raw, LIMIT, COMMON) == judge(PRINCIPAL, raw, LIMIT, COMMON)
     finally:
