@@ -201,7 +201,7 @@ class Metric(StrEnum):
             "evaluations",
             _EVALUATOR,
             "Evaluations by outcome: a score, no opinion, the trace is gone, the rule is wrong.",
-            outcome=("scored", "no_opinion", "no_trace", "wrong_rule"),
+            outcome=("scored", "no_opinion", "no_trace", "wrong_rule", "failed"),
         ),
     )
 

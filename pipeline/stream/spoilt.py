@@ -55,6 +55,14 @@ def letter_of(record: Record, error: Exception, stage: str) -> DeadLetter:
     return DeadLetter(record, Reason.FOLD_FAILED, repr(error), stage)
 
 
+def decoder_failed(record: Record, error: Exception, stage: str) -> DeadLetter:
+    """For a record that our own code failed on before anything was made of it, told of without its content."""
+    where = "".join(format_tb(error.__traceback__))
+    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    log.error("decoder_failed", stage=stage, error=type(error).__name__, where=where, **place)
+    return DeadLetter(record, Reason.DECODER_FAILED, repr(error), stage)
+
+
 def throw_out(partition: Partition, key: bytes, unaccounted: int = 0) -> Part | None:
     """Forget a trace whose state may be wrong; the archive answers for it. The part of the partition that it held.
 
