@@ -104,7 +104,7 @@ async def test_a_record_without_a_row_and_a_row_that_is_refused_become_dead_lett
             [(1, Reason.MALFORMED, "table"), (4, Reason.DECODER_FAILED, "table"), (2, Reason.STORE_REFUSED, "table")],
         ),
         ("commit", [4]),
-    ]
+    ]  # fmt: skip
 
 
 async def test_what_comes_while_the_store_is_away_is_one_insert_afterwards() -> None:
