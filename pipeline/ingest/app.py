@@ -67,7 +67,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         directory, producer = Directory(registry), EventProducer(settings)
         aside, heart = Aside(), Heartbeat(settings.stuck_after, metrics)
-        lag = LagWatch(settings, metrics, producer.partitions)
+        lag = LagWatch(settings, metrics, producer.partitions, producer.overflow_partitions)
         app.state.front = FrontDoor(
             settings,
             directory,

@@ -132,9 +132,12 @@ class Collector:
         partition, key, state, certain, now = place
         result = build(state, price, want)
         settles = bool(certain) or (certain is False and result.ended)
+        if result.caught_up and (part := partition.caught_up(state, now)) is not None:
+            found.released.append(part)
         if want.all and not result.complete:
             partition.delayed(key, state, now, settles=settles)
-            found.wanted.append((partition, key, wanted(state)))
+            if settles or not result.caught_up:
+                found.wanted.append((partition, key, wanted(state)))
             settles = False
         elif settles:
             requests = self._requests(state)

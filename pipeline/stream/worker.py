@@ -20,7 +20,7 @@ from pipeline.config import Settings
 from pipeline.metrics import Metrics, Role
 from pipeline.metrics.tracing import open_tracing
 from pipeline.stream.exits import guarded
-from pipeline.stream.gauges import Consumers, Gauges, show_partitions
+from pipeline.stream.gauges import Consumers, Gauges, Together, show_partitions
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.start import begin
 from pipeline.stream.status import has_joined, is_moving
@@ -75,7 +75,7 @@ async def _fold(settings: Settings) -> None:
                 "prices_failed": worker.prices.run(),
                 "overflow_failed": worker.overflow.run(),
                 "retention_failed": worker.retention.run(),
-                "gauges_failed": Gauges(metrics, Consumers(worker.app), look).run(),
+                "gauges_failed": Gauges(metrics, Together(Consumers(worker.app), worker.overflow), look).run(),
             }
             await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
     worker.stages.write()
