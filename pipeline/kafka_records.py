@@ -26,6 +26,8 @@ from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecor
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint
 
+from pipeline.errors import SpanfoldError
+
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER = 10.0  # seconds
@@ -36,7 +38,7 @@ _NEWEST = 2  # format of batches
 _PartitionRecords, _FetchResult = fetcher.PartitionRecords, fetcher.FetchResult
 
 
-class UnreadableBatchError(CorruptRecordException):  # type: ignore[misc]  # aiokafka says nothing of its types
+class UnreadableBatchError(SpanfoldError, CorruptRecordException):  # type: ignore[misc]  # aiokafka has no types
     """A batch that nobody here can read."""
 
 
@@ -164,8 +166,8 @@ class _Records(_PartitionRecords):  # type: ignore[misc, valid-type]
         place = Unreadable(topic, partition, self.next_fetch_offset, str(error) or repr(error), time.monotonic())
         if not _held.holds:
             raise UnreadableBatchError(
-                f"The batch at offset {place.offset} of {topic}, partition {partition}, cannot be read: {place.why}. "
-                "docs/operations.md says what to do (SpanfoldUnreadable)."
+                f"The batch at offset {place.offset} of {topic}, partition {partition}, cannot be read: {place.why}.",
+                remedy="docs/operations.md says what to do (SpanfoldUnreadable).",
             ) from error
         _held.note(place)
         log.critical(
