@@ -72,6 +72,8 @@ class Refold:
                     shed(state)
                     limit = max(limit, 2 * state.size)
                 reading = take(state, raw)
+                if reading is not None and len(reading.all) > 1 and raw.kind == Kind.OBSERVATION.value:
+                    self._look_around(raw, reading)
             except Exception as error:  # our own mistake, which must not end a run over other traces
                 tell(error, "refold", self.name)
                 reading = None
@@ -81,8 +83,6 @@ class Refold:
             if self._keep is not None:
                 for medium in reading.media:
                     self._keep(state.project_id, medium)
-            if len(reading.all) > 1 and raw.kind == Kind.OBSERVATION.value:
-                self._look_around(raw, reading)
         if self.found:
             self.found = [row._replace(first_seen=state.first_seen) for row in self.found]
 
