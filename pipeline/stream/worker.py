@@ -66,16 +66,13 @@ async def _fold(settings: Settings) -> None:
         start.checks += [has_joined(pipeline.assigned), watch.complaint, is_moving(pipeline)]
         with watch.asking():
             await start.outbox(worker.outbox)
-            await worker.rules.refresh()
-            await worker.prices.refresh()
-            await worker.retention.refresh()
+            for book in worker.books:
+                await book.refresh()
             background = {
                 "flush_failed": pipeline.run(),
-                "rules_failed": worker.rules.run(),
-                "prices_failed": worker.prices.run(),
                 "overflow_failed": worker.overflow.run(),
-                "retention_failed": worker.retention.run(),
                 "gauges_failed": Gauges(metrics, Together(Consumers(worker.app), worker.overflow), look).run(),
+                **{f"{book.name}_failed": book.run() for book in worker.books},
             }
             await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
     worker.stages.write()
