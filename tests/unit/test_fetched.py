@@ -6,16 +6,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.consumer import fetcher as fetcher_module
 from aiokafka.consumer.fetcher import FetchError, FetchResult, PartitionRecords
 from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from pipeline.events.model import Record
+from pipeline.events.model import Micros, Record
+from pipeline.kafka_records import read_leniently
 from pipeline.stream.fetched import hand_out_records
 
 TP = TopicPartition("events", 3)
+CHECKSUM_AT = 17  # in a batch of format 2
 SENT = [
     (1_767_225_600_000, b"p/t", b"value", [("name", b"x"), ("name", b"y")]),
     (1_767_225_600_001, None, b"", [("none", None)]),
@@ -28,8 +32,14 @@ def batch(first: int) -> bytes:
     builder = DefaultRecordBatchBuilder(2, 3, 0, -1, -1, 0, 4_096)
     for number, (timestamp, key, value, named) in enumerate(SENT):
         assert builder.append(number, timestamp, key, value, named)
-    data = bytearray(builder.build())
+    return batch_of(builder.build(), first)
+
+
+def batch_of(built: bytes, first: int) -> bytes:
+    """The batch at another offset, its checksum right for what it holds."""
+    data = bytearray(built)
     struct.pack_into(">q", data, 0, first)
+    struct.pack_into(">I", data, CHECKSUM_AT, calc_crc32c(bytes(data[CHECKSUM_AT + 4 :])))
     return bytes(data)
 
 
@@ -89,6 +99,25 @@ def test_a_poll_takes_no_more_than_it_is_allowed() -> None:
 def test_another_consumer_hands_out_what_it_always_did() -> None:
     [records] = fetched(batch(8), ours=False)
     assert all(type(record) is ConsumerRecord for record in records)
+
+
+def test_a_batch_that_is_read_leniently_comes_as_records_too() -> None:
+    read_leniently()
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 4_096)
+    assert builder.append(0, SENT[0][0], b"p/t", b"value", [("n?me", b"x")])
+    spoilt = batch_of(bytes(builder.build()).replace(b"n?me", b"n\xffme"), 8)
+    got = fetcher_module.FetchResult(
+        TP,
+        assignment=Assignment(),
+        partition_records=fetcher_module.PartitionRecords(
+            TP, fetcher_module.MemoryRecords(spoilt), [], 8, None, None, True, 0
+        ),
+        backoff=0.0,
+    )
+    fetcher = SimpleNamespace(_records=OrderedDict[Any, Any]())
+    hand_out_records(SimpleNamespace(_fetcher=fetcher))
+    fetcher._records[TP] = got
+    assert got.getall() == [Record("events", 3, 8, Micros(SENT[0][0] * 1_000), b"p/t", b"value", (("n\\xffme", b"x"),))]
 
 
 def test_an_error_stays_an_error() -> None:
