@@ -19,7 +19,7 @@ from pipeline.events.media import Medium, take_out
 from pipeline.events.model import Event, Kind, Micros, Record
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.fold.shed import missing
-from pipeline.fold.state import Seen, TraceState
+from pipeline.fold.state import EVENT, Seen, TraceState
 from pipeline.store.rows import RawEventRow
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk, ChunkCount, Span
@@ -137,7 +137,7 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
     new = duplicate = 0
     for record, events in decoded:
         key, value = record.key or b"", record.value or b""
-        size, before = len(value), new
+        size, before = EVENT + len(value), new
         for position, event in enumerate(events):
             state = traces.get(key)
             if state is None:
@@ -163,7 +163,7 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
             if seen is _NEW:
                 partition.size += size
                 archive.append(_archived(state, record, position, event, identity, value, until))
-                size = 0
+                size = EVENT  # the bytes are counted once
         if events:
             note(record, events[0].project_id, _STORED if new > before else _KNOWN)
         else:

@@ -38,7 +38,7 @@ class ColdLane:
         self._waiting: list[Taken] = []
         self._called: list[tuple[str, str]] = []
         self._wanted: dict[bytes, list[str]] = {}
-        self._bytes = 0
+        self.bytes = self.records = 0  # that wait
         self._work = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -51,8 +51,9 @@ class ColdLane:
     def put(self, taken: Taken) -> None:
         """A chunk's cold records (`decoded`); the chunk is added to a batch when they have been folded."""
         self._waiting.append(taken)
-        self._bytes += _size(taken)
-        if self._bytes > self._max_bytes:
+        self.bytes += _size(taken)
+        self.records += len(taken.decoded)
+        if self.bytes > self._max_bytes:
             self._room.clear()
         self._work.set()
 
@@ -109,8 +110,9 @@ class ColdLane:
         batch.add(partition, first.chunk, first.became)
         partition.pinned -= own
         del self._waiting[0]
-        self._bytes -= _size(first)
-        if self._bytes <= self._max_bytes:
+        self.bytes -= _size(first)
+        self.records -= len(first.decoded)
+        if self.bytes <= self._max_bytes:
             self._room.set()
 
     async def _wake(self) -> None:

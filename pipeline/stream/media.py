@@ -64,7 +64,7 @@ class MediaLane:
     ) -> None:
         self._keep, self._unneeded, self._go_on, self._max_bytes = keep, unneeded, go_on, max_bytes
         self._waiting: list[Taken] = []
-        self._bytes = 0
+        self.bytes = self.records = 0  # that wait, media included
         self._work = asyncio.Event()
         self.has_room = asyncio.Event()
         self.has_room.set()
@@ -72,8 +72,9 @@ class MediaLane:
     def put(self, taken: Taken) -> None:
         """A chunk's records that wait (`decoded`), for its media."""
         self._waiting.append(taken)
-        self._bytes += _size(taken)
-        if self._bytes > self._max_bytes:
+        self.bytes += _size(taken)
+        self.records += len(taken.decoded)
+        if self.bytes > self._max_bytes:
             self.has_room.clear()
         self._work.set()
 
@@ -93,8 +94,9 @@ class MediaLane:
                 await self._keep(first.media, self._unneeded)
                 await self._go_on(first)
                 del self._waiting[0]
-                self._bytes -= _size(first)
-                if self._bytes <= self._max_bytes:
+                self.bytes -= _size(first)
+                self.records -= len(first.decoded)
+                if self.bytes <= self._max_bytes:
                     self.has_room.set()
 
 

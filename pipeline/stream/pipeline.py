@@ -23,6 +23,7 @@ from pipeline.stream.collect import Collected, Collector
 from pipeline.stream.counted import count_freshness
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.flush import Durable, Flush
+from pipeline.stream.held import Held, Lane, held, share_of_traces
 from pipeline.stream.intake import Decoded, Intake, Taken, split
 from pipeline.stream.lane import ColdLane
 from pipeline.stream.media import Keep, MediaLane
@@ -49,6 +50,7 @@ class Pace:
     flush_events: int  # a flush starts early at this many events
     pending_events: int  # intake waits above this many
     pending_bytes: int  # or above so many bytes of records
+    memory: int = 2**62  # or while what is held takes more bytes than this, by the estimate of stream/held.py
 
 
 class Pipeline:
@@ -79,6 +81,8 @@ class Pipeline:
         self._lanes: dict[Partition, ColdLane] = {}
         self._media: dict[Partition, MediaLane] = {}
         self._writing: asyncio.Task[None] | None = None
+        self._written_now: Batch | None = None
+        self._is_tight = False  # what is held takes too much memory, even after a flush
         self.writing_since: float | None = None  # time.monotonic(), of the flush under way
         self._background: set[asyncio.Task[None]] = set()
         self._failed = asyncio.get_running_loop().create_future()
@@ -185,12 +189,12 @@ class Pipeline:
     async def flush(self, *, everything: bool = False) -> None:
         """Write what is due now, after what is being written already. Raises what the writing raised: a bug.
 
-        With `everything` no row may wait any longer.
+        With `everything`, or while memory is short, no row may wait any longer.
         """
         while self._writing is not None:
             await asyncio.wait([self._writing])
         began = asyncio.get_running_loop().time()
-        if await self._flush_now(everything=everything):
+        if await self._flush_now(everything=everything or self._is_tight):
             self.flushes += 1
             self.flush_seconds = asyncio.get_running_loop().time() - began
 
@@ -198,12 +202,14 @@ class Pipeline:
         """False where there was nothing to write."""
         batch, self.batch = self.batch, Batch()
         self._full.clear()
-        self._room.set()
         partitions = self._ready()
         collected = self._collector.collect(batch, partitions, everything=everything)
         self._call_back(partitions, collected)
         if not batch and not collected.released and not any(collected.rows):
+            self._let_go()
             return False
+        self._written_now = batch
+        self._let_in()
         writing = self._writing = asyncio.create_task(self._flush.write(batch, collected, self._done))
         writing.add_done_callback(self._written)
         self.writing_since = time.monotonic()
@@ -212,8 +218,7 @@ class Pipeline:
             return True  # its partitions were revoked
         writing.result()
         self._stages.flushed()
-        for partition in self._ready():
-            self._metrics.add(Metric.EVICTED, partition.evict())
+        self._let_go()
         return True
 
     def _done(self) -> Durable:
@@ -222,7 +227,7 @@ class Pipeline:
         return [entry for part in parts for entry in part.chunks]
 
     def _written(self, _: object) -> None:
-        self._writing = self.writing_since = None
+        self._writing = self._written_now = self.writing_since = None
 
     def _call_back(self, partitions: Sequence[Partition], collected: Collected) -> None:
         """Have that read back which must be written and is not in memory."""
@@ -236,10 +241,32 @@ class Pipeline:
 
     def _mind_the_size(self, batch: Batch) -> None:
         pace, events = self._pace, batch.events + len(batch.moves)
-        if events >= pace.flush_events or batch.bytes >= pace.pending_bytes // 2:
+        is_over = self.held().total > pace.memory
+        if is_over or events >= pace.flush_events or batch.bytes >= pace.pending_bytes // 2:
             self._full.set()
-        if events >= pace.pending_events or batch.bytes >= pace.pending_bytes:
+        if is_over or events >= pace.pending_events or batch.bytes >= pace.pending_bytes:
             self._room.clear()
+
+    def held(self) -> Held:
+        """The memory that the work takes now."""
+        lanes: list[Lane] = [*self._lanes.values(), *self._media.values()]
+        return held(self.partitions.values(), self.batch, self._written_now, lanes)
+
+    def _let_go(self) -> None:
+        """All that was collected is durable: traces leave until they fit beside what else is held; intake goes on."""
+        share = share_of_traces(self.held(), self._pace.memory, self._limits.bytes)
+        for partition in self._ready():
+            self._metrics.add(Metric.EVICTED, partition.evict(share))
+        was_tight, self._is_tight = self._is_tight, self.held().total > self._pace.memory
+        if self._is_tight:
+            self._full.set()  # once more and at once, this time with everything that could wait
+        if was_tight and not self.batch:
+            self._room.set()  # everything was written and what may leave has left: nobody must wait for ever
+        self._let_in()
+
+    def _let_in(self) -> None:
+        if self.held().total <= self._pace.memory:
+            self._room.set()
 
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:
         """Open each new partition in the background; its chunks wait for it."""

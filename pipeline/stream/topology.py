@@ -34,6 +34,7 @@ from pipeline.stream.flush import Flush
 from pipeline.stream.fresh import FreshFirst
 from pipeline.stream.guard import Guard, prove
 from pipeline.stream.guard import Limits as GuardLimits
+from pipeline.stream.held import BESIDE
 from pipeline.stream.intake import Intake
 from pipeline.stream.load import load_of
 from pipeline.stream.media import MediaKeeper
@@ -103,6 +104,7 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
         flush_events=settings.flush_events,
         pending_events=settings.pending_events,
         pending_bytes=settings.pending_bytes,
+        memory=settings.memory_bytes - BESIDE,
     )
     share = settings.guard_share
     guard = Guard(

@@ -1,0 +1,115 @@
+"""I6: a worker's memory is bounded by its setting, whatever waits for it: intake pauses at what is really held.
+
+The real pipeline takes a backlog many times larger than its memory from somebody who never waits, while its store is
+slow. What it says that it holds must never pass the bound by more than the chunk that reached it, and what Python's own
+account says (tracemalloc) must not either: the estimate is an honest one.
+"""
+
+import asyncio
+import gc
+import tracemalloc
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+
+from pipeline.stream.held import BESIDE, GOAL, LEAST, Held, share_of_traces
+from tests.bench.simulated import Said, SimulatedWorker, batched, created, ended, simulated
+
+MiB = 2**20
+MEMORY = 5 * MiB
+CHUNK = 25_000  # bytes
+ROOM = 1.5  # times the estimate: a chunk on its way, codecs, and what is weighed a little too lightly
+NEVER = {"settle_quiet": 10**6, "settle_idle": 10**6}  # what has left memory is not called back to settle
+TURNS = 30  # of the loop that an insert takes
+CASES = {  # traces, observations, characters
+    "ordinary": (350, 4, 500),
+    "tiny": (1_300, 1, 0),
+    "large": (8, 20, 40_000),
+    "a giant": (1, 1_400, 500),
+}
+
+
+def backlog(traces: int, observations: int, text: int) -> Iterator[Said]:
+    """Traces, observations of each, characters of each event's text."""
+    for number in range(traces):
+        for place in range(observations):
+            id_, trace = f"o{number:07d}{place:07d}", f"{number:032x}"
+            yield created(trace, id_, None, number, text=text)
+            yield ended(trace, id_, number, text=text)
+
+
+class Seen(NamedTuple):
+    """The most that was held, by the worker's estimate and in truth, bytes; and how many rows were archived."""
+
+    estimated: int
+    traced: int
+    archived: int
+    waited: bool
+
+
+def run(case: str, memory: int) -> Seen:
+    """Take it all in while flushes go on."""
+    events, per_chunk = backlog(*CASES[case]), max(CHUNK // (500 + CASES[case][2]), 1)
+    with simulated(memory_bytes=BESIDE + memory, resident_bytes=memory, trace_bytes=MiB, **NEVER) as (worker, do):
+        insert, estimated, traced = worker.store.insert, 0, 0
+
+        async def slowly(table: str, rows: Sequence[Any], token: str) -> Any:
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+            return await insert(table, rows, token)
+
+        async def feed() -> None:
+            nonlocal estimated, traced
+            for some in batched(events, per_chunk):
+                await worker.take(some)
+                estimated = max(estimated, worker.pipeline.held().total)
+                traced = max(traced, tracemalloc.get_traced_memory()[0])
+
+        worker.store.insert = slowly  # type: ignore[method-assign]
+        gc.collect()
+        tracemalloc.start()
+        waited = do(until_fed(worker, feed()))
+        tracemalloc.stop()
+        while worker.partition.unwritten:
+            do(worker.tick())
+        return Seen(estimated, traced, worker.store.rows["raw_events"], waited)
+
+
+async def until_fed(worker: SimulatedWorker, feed: Any) -> bool:
+    """Flush until all was taken; whether intake waited meanwhile."""
+    feeding, waited = asyncio.ensure_future(feed), False
+    while not feeding.done():
+        waited = waited or "store" in worker.pipeline.pressure.waiting
+        await worker.tick()
+    feeding.result()
+    return waited
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_whatever_waits_no_more_is_held_than_memory_is_given(case: str) -> None:
+    seen = run(case, MEMORY)
+    traces, observations, _ = CASES[case]
+    assert seen.waited
+    assert seen.estimated < MEMORY * 1.1, "but for the chunk that reached the bound"
+    assert seen.traced < MEMORY * ROOM
+    assert seen.archived == 2 * traces * observations
+
+
+def test_without_the_bound_the_same_backlog_takes_much_more() -> None:
+    seen = run("large", 2**50)
+    assert not seen.waited
+    assert seen.traced > 2 * ROOM * MEMORY
+
+
+@pytest.mark.parametrize(
+    ("held", "share"),
+    [
+        (Held(0, 0), 1.0),
+        (Held(10**9, 0), 1.0),  # it is their limit that counts, not what they hold now
+        (Held(0, int(GOAL * 10_000) - 500), 0.5),
+        (Held(0, 10**9), LEAST),
+    ],
+)
+def test_traces_may_keep_what_other_things_leave_of_the_memory(held: Held, share: float) -> None:
+    assert share_of_traces(held, 10_000, 1_000) == pytest.approx(share, abs=0.01)
