@@ -129,7 +129,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                 ("sum(rate(spanfold_woken_traces_total[$__rate_interval]))", "woken"),
             ),
         ),
-        Panel("Events in memory", "bytes", (("spanfold_resident_bytes", "{{instance}}"),)),
+        Panel("Memory of traces", "bytes", (("spanfold_resident_bytes", "{{instance}}"),)),
         Panel("Resident memory", "bytes", (("process_resident_memory_bytes", "{{job}} {{instance}}"),)),
         Panel("Known traces", "short", (("sum(spanfold_known_traces)", "8 bytes each"),)),
     ),
