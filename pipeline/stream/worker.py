@@ -18,11 +18,12 @@ import uvloop
 
 from pipeline.config import Settings
 from pipeline.kafka_client import check_access
-from pipeline.metrics import Metrics, Role
+from pipeline.metrics import Metric, Metrics, Role
 from pipeline.metrics.tracing import open_tracing
 from pipeline.registry import Registry, open_registry
 from pipeline.stream.exits import die
 from pipeline.stream.gauges import Consumers, Gauges, show_partitions
+from pipeline.stream.held import BESIDE
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.status import has_joined, is_moving, open_status
 from pipeline.stream.topology import build_evaluation_worker, build_fold_worker
@@ -62,6 +63,7 @@ async def _fold(settings: Settings, registry: Registry) -> None:
 
     def look() -> None:
         show_partitions(metrics, pipeline.partitions.values())
+        metrics.set(Metric.HELD_BYTES, BESIDE + pipeline.held().total)
         pipeline.pressure.count()
         watch.show()
 
