@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pipeline.stream.held import BESIDE, GOAL, LEAST, Held, share_of_traces
+from pipeline.config import Settings
+from pipeline.stream.app import BUFFERED, FETCH_BYTES
+from pipeline.stream.held import BESIDE, FETCHED, GOAL, LEAST, Held, share_of_traces
 from tests.bench.simulated import Said, SimulatedWorker, batched, created, ended, simulated
 
 MiB = 2**20
@@ -113,3 +115,9 @@ def test_without_the_bound_the_same_backlog_takes_much_more() -> None:
 )
 def test_traces_may_keep_what_other_things_leave_of_the_memory(held: Held, share: float) -> None:
     assert share_of_traces(held, 10_000, 1_000) == pytest.approx(share, abs=0.01)
+
+
+def test_what_is_fetched_ahead_is_bounded_as_the_estimate_says() -> None:
+    settings, record = Settings(), 1_000 + 500  # bytes of an event of 1 KB, and of the objects around it
+    chunks = BUFFERED + 2  # that wait for the agent, the one it has, and the one that waits to be put there
+    assert chunks * settings.poll_records * record + settings.topic_partitions * FETCH_BYTES < FETCHED
