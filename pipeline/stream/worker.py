@@ -18,7 +18,7 @@ import uvloop
 
 from pipeline.config import Settings
 from pipeline.kafka_client import check_access
-from pipeline.metrics import Metric, Metrics, Role
+from pipeline.metrics import Metric, Metrics, Role, heap
 from pipeline.metrics.tracing import open_tracing
 from pipeline.registry import Registry, open_registry
 from pipeline.stream.exits import die
@@ -42,6 +42,7 @@ def run_worker(settings: Settings) -> None:
 
     Raises SpanfoldError where the registry, the store or the port for metrics cannot be opened.
     """
+    heap.keep_little()
     registry = open_registry(settings.registry)
     uvloop.run(_fold(settings, registry))
 
@@ -51,6 +52,7 @@ def run_evaluator(settings: Settings, watch: Watching | None = None) -> None:
 
     Raises SpanfoldError where the store or the port cannot be opened.
     """
+    heap.keep_little()
     uvloop.run(_evaluate(settings, watch))
 
 
