@@ -258,7 +258,7 @@ class Pipeline:
         for partition in self._ready():
             self._metrics.add(Metric.EVICTED, partition.evict(share))
         was_tight, self._is_tight = self._is_tight, self.held().total > self._pace.memory
-        if self._is_tight:
+        if self._is_tight and not was_tight:
             self._full.set()  # once more and at once, this time with everything that could wait
         if was_tight and not self.batch:
             self._room.set()  # everything was written and what may leave has left: nobody must wait for ever

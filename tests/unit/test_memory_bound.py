@@ -104,6 +104,35 @@ def test_without_the_bound_the_same_backlog_takes_much_more() -> None:
     assert seen.traced > 2 * ROOM * MEMORY
 
 
+async def goes_on(worker: SimulatedWorker) -> None:
+    """Take a few chunks while its own loop flushes; then have it wait with nothing to do."""
+    flush, flushes = worker.pipeline.flush, 0
+
+    async def counted(*, everything: bool = False) -> None:
+        nonlocal flushes
+        flushes += 1
+        assert flushes < 1_000, "it turns without a rest"
+        await flush(everything=everything)
+
+    worker.pipeline.flush = counted  # type: ignore[method-assign]
+    running = asyncio.create_task(worker.pipeline.run())
+    async with asyncio.timeout(30):
+        for some in batched(backlog(40, 1, 0), 20):
+            await worker.take(some)
+        await worker.pipeline.pressure.wait("store", worker.pipeline._room)
+        while worker.store.rows["raw_events"] < 80 or worker.partition.unwritten:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+def test_a_worker_with_no_memory_at_all_takes_a_chunk_for_each_flush_and_rests() -> None:
+    with simulated(memory_bytes=BESIDE, resident_bytes=1, flush_interval=0.01, **NEVER) as (worker, do):  # type: ignore[arg-type]
+        do(goes_on(worker))
+        assert worker.store.rows["raw_events"] == 80
+
+
 @pytest.mark.parametrize(
     ("held", "share"),
     [
