@@ -25,10 +25,10 @@ ROOM = 1.5  # times the estimate: a chunk on its way, codecs, and what is weighe
 NEVER = {"settle_quiet": 10**6, "settle_idle": 10**6}  # what has left memory is not called back to settle
 TURNS = 30  # of the loop that an insert takes
 CASES = {  # traces, observations, characters
-    "ordinary": (350, 4, 500),
-    "tiny": (1_300, 1, 0),
+    "ordinary": (250, 4, 500),
+    "tiny": (900, 1, 0),
     "large": (8, 20, 40_000),
-    "a giant": (1, 1_400, 500),
+    "a giant": (1, 1_000, 500),
 }
 
 
