@@ -21,7 +21,7 @@ from tests.bench.simulated import Said, SimulatedWorker, batched, created, ended
 MiB = 2**20
 MEMORY = 5 * MiB
 CHUNK = 25_000  # bytes
-ROOM = 1.5  # times the estimate: a chunk on its way, codecs, and what is weighed a little too lightly
+ROOM = 1.3  # times the estimate: a chunk on its way, codecs, and what is weighed a little too lightly
 NEVER = {"settle_quiet": 10**6, "settle_idle": 10**6}  # what has left memory is not called back to settle
 TURNS = 30  # of the loop that an insert takes
 CASES = {  # traces, observations, characters
