@@ -22,7 +22,7 @@ from pipeline.metrics import Metric, Metrics, Role, heap
 from pipeline.metrics.tracing import open_tracing
 from pipeline.registry import Registry, open_registry
 from pipeline.stream.exits import die
-from pipeline.stream.gauges import Consumers, Gauges, show_partitions
+from pipeline.stream.gauges import Consumers, Gauges, Together, show_partitions
 from pipeline.stream.held import BESIDE
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.status import has_joined, is_moving, open_status
@@ -81,7 +81,7 @@ async def _fold(settings: Settings, registry: Registry) -> None:
             "prices_failed": worker.prices.run(),
             "overflow_failed": worker.overflow.run(),
             "retention_failed": worker.retention.run(),
-            "gauges_failed": Gauges(metrics, Consumers(worker.app), look).run(),
+            "gauges_failed": Gauges(metrics, Together(Consumers(worker.app), worker.overflow), look).run(),
             "heartbeat_failed": heart.run(),
         }
         await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
