@@ -6,10 +6,11 @@ are `BESIDE`, so a worker that may take so many bytes has that much less for its
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from pipeline.stream.batch import Batch
 from pipeline.stream.partition import Partition
+from pipeline.stream.waiting import Lane
 
 MiB = 2**20
 PROCESS = 136 * MiB  # a worker that has nothing to do: code, clients, threads
@@ -36,13 +37,6 @@ class Held(NamedTuple):
     def total(self) -> int:
         """All of it."""
         return self.traces + self.others
-
-
-class Lane(Protocol):
-    """Where records wait."""
-
-    records: int
-    bytes: int
 
 
 def held(partitions: Iterable[Partition], filling: Batch, writing: Batch | None, lanes: Iterable[Lane]) -> Held:

@@ -23,7 +23,7 @@ from pipeline.stream.collect import Collected, Collector
 from pipeline.stream.counted import count_freshness
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.flush import Durable, Flush
-from pipeline.stream.held import Held, Lane, held, share_of_traces
+from pipeline.stream.held import Held, held, share_of_traces
 from pipeline.stream.intake import Decoded, Intake, Taken, split
 from pipeline.stream.media import Keep
 from pipeline.stream.moves import MOST_BYTES, Move, at_home
@@ -32,6 +32,7 @@ from pipeline.stream.partition import WAKE_AT_ONCE, Clock, Limits, Partition, mo
 from pipeline.stream.persist import Cancelled
 from pipeline.stream.pressure import Pressure
 from pipeline.stream.stages import Stages
+from pipeline.stream.waiting import Lane
 
 log = structlog.get_logger(__name__)
 
