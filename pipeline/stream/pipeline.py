@@ -1,9 +1,8 @@
 """The worker's heart: takes chunks in, flushes on time, and loses or invents nothing when partitions come and go.
 
-One batch is filled while at most one other is being written. Intake waits while too many events wait for the store;
+One batch is filled while at most one other is being written. Intake waits while too much waits or is held (held.py);
 Faust then stops fetching. When partitions are revoked, what can be finished before the deadline is flushed and
-committed, the rest is dropped uncommitted and comes again to the next owner. Which partitions there are, and what runs
-for each, is the assignment's (stream/assignment.py).
+committed, the rest is dropped and comes again to the next owner. Partitions are the assignment's (assignment.py).
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from pipeline.stream.collect import Collected, Collector
 from pipeline.stream.counted import count_freshness
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.flush import Durable, Flush
-from pipeline.stream.held import Held, held, share_of_traces
+from pipeline.stream.held import Held, share_of_traces
 from pipeline.stream.intake import Decoded, Intake, Taken, split
 from pipeline.stream.media import Keep
 from pipeline.stream.moves import MOST_BYTES, Move, at_home
@@ -32,7 +31,6 @@ from pipeline.stream.partition import WAKE_AT_ONCE, Clock, Limits, Partition, mo
 from pipeline.stream.persist import Cancelled
 from pipeline.stream.pressure import Pressure
 from pipeline.stream.stages import Stages
-from pipeline.stream.waiting import Lane
 
 log = structlog.get_logger(__name__)
 
@@ -188,10 +186,7 @@ class Pipeline:
             await self.flush()
 
     async def flush(self, *, everything: bool = False) -> None:
-        """Write what is due now, after what is being written already. Raises what the writing raised: a bug.
-
-        With `everything`, or while memory is short, no row may wait any longer.
-        """
+        """Write what is due now after what is being written; all rows with `everything` or while memory is short."""
         while self._writing is not None:
             await asyncio.wait([self._writing])
         began = asyncio.get_running_loop().time()
@@ -210,7 +205,8 @@ class Pipeline:
             self._let_go()
             return False
         self._written_now = batch
-        self._let_in()
+        if not self._must_wait():
+            self._room.set()
         writing = self._writing = asyncio.create_task(self._flush.write(batch, collected, self._done))
         writing.add_done_callback(self._written)
         self.writing_since = time.monotonic()
@@ -241,33 +237,30 @@ class Pipeline:
             self._lanes[partition].want(key, ids)
 
     def _mind_the_size(self, batch: Batch) -> None:
-        pace, events = self._pace, batch.events + len(batch.moves)
-        is_over = self.held().total > pace.memory
-        if is_over or events >= pace.flush_events or batch.bytes >= pace.pending_bytes // 2:
+        pace, must_wait = self._pace, self._must_wait()
+        if must_wait or batch.events + len(batch.moves) >= pace.flush_events or batch.bytes >= pace.pending_bytes // 2:
             self._full.set()
-        if is_over or events >= pace.pending_events or batch.bytes >= pace.pending_bytes:
+        if must_wait:
             self._room.clear()
+
+    def _must_wait(self) -> bool:
+        pace, batch = self._pace, self.batch
+        is_many = batch.events + len(batch.moves) >= pace.pending_events or batch.bytes >= pace.pending_bytes
+        return is_many or self.held().total > pace.memory
 
     def held(self) -> Held:
         """The memory that the work takes now."""
-        lanes: list[Lane] = [*self._lanes.values(), *self._media.values()]
-        return held(self.partitions.values(), self.batch, self._written_now, lanes)
+        return self._owned.held(self.batch, self._written_now)
 
     def _let_go(self) -> None:
         """All that was collected is durable: traces leave until they fit beside what else is held; intake goes on."""
         share = share_of_traces(self.held(), self._pace.memory, self._limit)
-        for partition in self._owned.ready():
-            self._metrics.add(Metric.EVICTED, partition.evict(share))
+        self._metrics.add(Metric.EVICTED, sum(partition.evict(share) for partition in self._owned.ready()))
         was_tight, self._is_tight = self._is_tight, self.held().total > self._pace.memory
         if self._is_tight and not was_tight:
             self._full.set()  # once more and at once, this time with everything that could wait
-        if was_tight and not self.batch:
-            self._room.set()  # everything was written and what may leave has left: nobody must wait for ever
-        self._let_in()
-
-    def _let_in(self) -> None:
-        if self.held().total <= self._pace.memory:
-            self._room.set()
+        if not self._must_wait() or (was_tight and not self.batch):
+            self._room.set()  # in the latter case what may leave has left, and nobody must wait for ever
 
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:
         """Open each new partition in the background; its chunks wait for it."""

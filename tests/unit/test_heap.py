@@ -7,6 +7,7 @@ BLOCKS, BLOCK, SMALL = 1_000, 100_000, 2_000  # bytes: below what the allocator 
 
 
 def test_free_memory_below_what_lives_on_is_given_back() -> None:
+    heap.give_back()
     before = resident()
     large, small = [], []
     for number in range(BLOCKS):
