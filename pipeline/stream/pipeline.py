@@ -247,8 +247,8 @@ class Pipeline:
 
     def _must_wait(self) -> bool:
         pace, batch = self._pace, self.batch
-        is_many = batch.events + len(batch.moves) >= pace.pending_events or batch.bytes >= pace.pending_bytes
-        return is_many or self.held().total > pace.memory
+        is_many = batch.events + len(batch.moves) >= pace.pending_events
+        return is_many or batch.bytes >= pace.pending_bytes or self.held().total > pace.memory
 
     def held(self) -> Held:
         """The memory that the work takes now."""
