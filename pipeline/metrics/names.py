@@ -206,7 +206,9 @@ class Metric(StrEnum):
         "spanfold_ledger_missing_records",
         gauge(
             "records", Role.EVALUATOR, "What does not add up in the last hour of the log; see docs/ledger.md.",
-            kind=("uncovered", "unproven", "not_in_log", "not_archived", "no_dead_letter"),
+            kind=(
+                "uncovered", "unproven", "not_in_log", "not_archived", "no_dead_letter", "lost_moving", "edge_untold",
+            ),
         ),
     )  # fmt: skip
     AUDIT_TRACES = (

@@ -28,6 +28,7 @@ from pipeline.events.decode import header
 from pipeline.events.model import Event, Record
 from pipeline.events.partition import partition_of
 from pipeline.kafka_client import kafka_options
+from pipeline.stream.outcomes import MINUTE
 from pipeline.stream.partition import Partition
 
 log = structlog.get_logger(__name__)
@@ -82,6 +83,11 @@ def moved(record: Record) -> int:
     """How often the record was moved; a header that is no number counts as no move."""
     count = header(record, headers.MOVED)
     return int(count) if count is not None and count.isdigit() and len(count) < 4 else 0
+
+
+def origin_of(record: Record) -> bytes:
+    """Where the ledger looks for what became of it: topic, partition, minute of the log."""
+    return f"{record.topic}/{record.partition}/{record.timestamp // MINUTE}".encode()
 
 
 class Mover:
@@ -156,6 +162,8 @@ def _fill(batch: Any, moves: Sequence[Move], at: int) -> int:
     for number in range(at, len(moves)):
         record = moves[number].record
         named = [each for each in record.headers if each[0] != headers.MOVED]
+        if all(name != headers.MOVED_FROM for name, _ in named):  # for the ledger, which reads the first one only
+            named.append((headers.MOVED_FROM, origin_of(record)))
         named.append((headers.MOVED, str(moved(record) + 1).encode()))
         if batch.append(timestamp=None, key=record.key, value=record.value, headers=named) is None:
             return number

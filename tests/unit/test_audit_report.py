@@ -112,3 +112,5 @@ def test_wrong_usage_of_the_audit_says_what_to_write(asked: dict[str, object], r
 def test_wrong_usage_of_the_ledger_says_what_to_write() -> None:
     with pytest.raises(SettingError, match="2026-11-25"):
         ledger(start="noon")
+    with pytest.raises(SettingError, match="earlier time first"):
+        ledger(start="2026-11-26", until="2026-11-25")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.errors import SettingError
 from pipeline.ops.moments import moment
 
 Data = Annotated[
@@ -39,6 +40,8 @@ def ledger(
     settings, now = find_settings(data), datetime.now(UTC)
     first = moment("--from", start) if start else now - timedelta(days=1)
     last = moment("--to", until) if until else now + timedelta(minutes=1)
+    if first >= last:
+        raise SettingError(f"--from ({first}) is not before --to ({last}).", remedy="Write the earlier time first.")
     scope = Scope(settings.events_topic, first, last, project)
     client = connect(settings, timeout=600.0)
     try:
