@@ -12,6 +12,7 @@ from pipeline.ops.moments import moment
 
 if TYPE_CHECKING:
     from pipeline.audit.run import Audit, Report
+    from pipeline.audit.scope import Scope
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -23,6 +24,9 @@ def audit(
         str, typer.Option("--from", metavar="TIME", help="Traces first seen from here on. [default: all]")
     ] = "",
     until: Annotated[str, typer.Option("--to", metavar="TIME", help="And before this. [default: now]")] = "",
+    contents: Annotated[
+        bool, typer.Option("--contents", help="Compare what every row says, too: all traces are folded anew.")
+    ] = False,
     fix: Annotated[bool, typer.Option("--fix", help="Write what is right. Without it nothing is changed.")] = False,
     trust_archive: Annotated[
         bool, typer.Option("--trust-archive", help="With --fix: delete rows made from more events than are archived.")
@@ -40,10 +44,11 @@ def audit(
     Exit code 1 where a trace is wrong and was not mended. May run beside a busy stream, and again at any time.
 
     Examples: `spanfold audit`, `spanfold audit --project default --from 2026-11-25 --fix`,
-    `spanfold audit --project default --trace 0af7651916cd43dd`
+    `spanfold audit --project default --trace 0af7651916cd43dd`, `spanfold audit --contents --from 2026-11-25`
     """
     from pipeline.audit.report import print_report
     from pipeline.audit.run import Audit
+    from pipeline.audit.scope import Scope
     from pipeline.local.stack import find_settings
 
     if trace and not project:
@@ -52,9 +57,11 @@ def audit(
         raise SettingError("--trust-archive means something with --fix only.", remedy="Add --fix, or leave it out.")
     first = moment("--from", start) if start else EPOCH
     last = moment("--to", until) if until else datetime.now(UTC) + timedelta(days=1)
+    if first >= last:
+        raise SettingError(f"--from ({first}) is not before --to ({last}).", remedy="Write the earlier time first.")
     run = Audit(find_settings(data), fix=fix, trust_archive=trust_archive)
     try:
-        report = asyncio.run(_run(run, project, trace or [], first, last))
+        report = asyncio.run(_run(run, project, trace or [], Scope(first, last, project), contents))
     finally:
         run.close()
     print_report(report, fix=fix, as_json=as_json)
@@ -62,13 +69,12 @@ def audit(
         raise typer.Exit(1)
 
 
-async def _run(run: "Audit", project: str, traces: list[str], start: datetime, until: datetime) -> "Report":
+async def _run(run: "Audit", project: str, traces: list[str], scope: "Scope", contents: bool) -> "Report":
     from pipeline.audit.report import print_progress
-    from pipeline.audit.scope import Scope
 
     if traces:
-        return await run.some([(project, trace) for trace in dict.fromkeys(traces)])
-    return await run.everything(Scope(start, until, project), print_progress)
+        return await run.some([(project, trace) for trace in dict.fromkeys(traces)], contents=contents)
+    return await run.everything(scope, print_progress, contents=contents)
 
 
 def register(app: typer.Typer) -> None:

@@ -215,11 +215,15 @@ class Metric(StrEnum):
         "spanfold_audit_traces_total",
         counter("traces", Role.EVALUATOR, "Traces whose rows were compared with their archived events."),
     )
+    AUDIT_CONTENTS = (
+        "spanfold_audit_contents_traces_total",
+        counter("traces", Role.EVALUATOR, "Traces of which what their rows say was compared with their events."),
+    )
     AUDIT_WRONG = (
         "spanfold_audit_wrong_traces_total",
         counter(
             "traces", Role.EVALUATOR, "Traces whose rows are not what their archived events make.",
-            divergence=("missing_events", "overcounted", "split", "missing_rows", "left_over"),
+            divergence=("missing_events", "overcounted", "split", "missing_rows", "other_contents", "left_over"),
         ),
     )  # fmt: skip
     WATCH_LAST = (
