@@ -6,6 +6,7 @@ bug; it ends the process at once and without a commit, and the next process take
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import faust
@@ -20,6 +21,7 @@ from pipeline.stream.intake import to_record
 from pipeline.stream.membership import Membership
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.transport import ChunkConsumer, ChunkTransport, RebalanceListener
+from pipeline.stream.twin import others, own_client_id
 
 REVOKE_SESSIONS = 0.8  # of a session timeout: how long a revocation may take
 
@@ -34,9 +36,11 @@ class ChunkOwner(RebalanceListener, Protocol):
 def create_app(settings: Settings, group: str, topics: Sequence[str], owner: ChunkOwner) -> Any:
     """An app whose agents give every chunk of `topics` to their owner, each partition's in order."""
     url = URL(f"kafka://{settings.kafka_bootstrap.replace(',', ';kafka://')}")
+    name, client_id = f"{settings.topic_prefix}-{group}", own_client_id()
     app = faust.App(
-        f"{settings.topic_prefix}-{group}",
+        name,
         broker=str(url),
+        broker_client_id=client_id,
         broker_credentials=faust_credentials(settings),
         value_serializer="raw",
         key_serializer="raw",
@@ -58,7 +62,8 @@ def create_app(settings: Settings, group: str, topics: Sequence[str], owner: Chu
         stream_processing_timeout=86_400.0,
         broker_commit_livelock_soft_timeout=86_400.0,
     )
-    membership = Membership(settings.instance_id, settings.session_timeout)
+    ask = partial(others, settings, name, settings.instance_id, client_id)
+    membership = Membership(settings.instance_id, settings.session_timeout, ask)
     app.transport = ChunkTransport([url], app, owner, membership, settings.session_timeout * REVOKE_SESSIONS)
 
     async def chunks(stream: Any) -> None:

@@ -245,8 +245,8 @@ def test_a_trace_in_flight_and_one_whose_archive_expired_are_not_judged(stack: S
 def test_a_row_that_says_something_else_is_found_and_healed(stack: Stack) -> None:
     """One column of one row at a time; numbers of events are right throughout."""
     clean = audited(stack, contents=True)
-    assert (clean.findings, clean.compared) == ([], clean.traces - sum(clean.skipped.values()))
-    assert clean.compared > 12
+    assert clean.findings == []
+    assert clean.compared >= clean.traces - sum(clean.skipped.values()) > 12
     right = digest(stack)
     for table, change, column in CHANGES:
         key = table.removesuffix("s_rows")
