@@ -39,7 +39,7 @@ def test_nothing_is_lost_or_counted_twice_whatever_happens(tmp_path: Path) -> No
 
 
 def an_offset_range(stack: Stack) -> None:
-    """The greatest chunk of the first partition; what else is taken lies in another, for the audit judges none of it."""
+    """The greatest chunk of the first partition. The audit judges no trace in it, so all else is taken elsewhere."""
     sql = "SELECT first FROM offset_ranges WHERE partition = 0 ORDER BY records DESC, first LIMIT 1"
     first = stack.count(sql)
     stack.client.command(f"DELETE FROM offset_ranges WHERE partition = 0 AND first = {first}")
