@@ -48,8 +48,9 @@ class Watch:
         self._audited: dict[int, int] | None = None  # partition -> the offset up to which traces were looked at
 
     def forget(self) -> None:
-        """Somebody else watches from now on."""
+        """Somebody else watches from now on, and tells what does not add up."""
         self._audited = None
+        self._tell_balance(Balance([]))
 
     async def look(self) -> tuple[Balance, Report]:
         """Once over what is recent."""

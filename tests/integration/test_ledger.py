@@ -163,5 +163,7 @@ def look(stack: Stack) -> None:
         assert metrics.value(Metric.AUDIT_WRONG, "missing_events") == 1
         _, again = asyncio.run(watch.look())
         assert again.traces == 0  # nothing new
+        watch.forget()
+        assert metrics.value(Metric.LEDGER_MISSING, "not_in_log") == 0  # whoever looks now tells
     finally:
         audit.close()
