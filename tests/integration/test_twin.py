@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer
 
 from pipeline.config import Settings
 from pipeline.local.kafka import LocalKafka
+from pipeline.ops.topics import ensure_topics
 from pipeline.stream.twin import others, own_client_id
 
 pytestmark = pytest.mark.stack
@@ -34,6 +35,7 @@ async def member(settings: Settings, group: str, instance_id: str, client_id: st
 
 async def test_the_group_tells_a_twin_from_oneself_and_from_nobody(kafka: LocalKafka, topic_prefix: str) -> None:
     settings = Settings(kafka_bootstrap=kafka.bootstrap, topic_prefix=topic_prefix)
+    await ensure_topics(settings)
     group, mine, theirs = f"{topic_prefix}-{secrets.token_hex(4)}", own_client_id(), own_client_id()
     assert mine != theirs
     assert await others(settings, group, "worker-1", mine) == set()  # nobody has it, as after a cut
