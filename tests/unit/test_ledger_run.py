@@ -205,12 +205,14 @@ async def test_a_record_that_two_witnesses_miss_is_missing_once(monkeypatch: pyt
 
 async def test_of_minutes_long_past_only_what_the_log_had_then_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Offset 7 is the first from an hour after the scope: what lies there is none of its business."""
+    log = {offset: record(offset) for offset in range(10)}
+    log[5] = log[5]._replace(timestamp=Micros((SECOND + 60) * 1_000_000))  # after the scope, and in its margin
     witnesses = Witnesses(
-        covered=[Covered(0, 0, 6, [])], log={offset: record(offset) for offset in range(10)}, limits={0: 7},
+        covered=[Covered(0, 0, 5, [])], log=log, limits={0: 7},
     )  # fmt: skip
     result = await balance(witnesses, monkeypatch)
     assert [(f.kind, f.first, f.last) for f in result.findings] == [(Wrong.UNCOVERED, 6, 6)]
-    assert result.behind == {0: 1}
+    assert result.behind == {0: 2}
     assert witnesses.asked[0].within == "(partition = 0 AND first < 7)"
 
 
@@ -240,6 +242,7 @@ async def test_a_record_that_left_the_overflow_and_came_nowhere_is_named(monkeyp
     "more",
     [
         {"overflow": {3: Bounds(0, 10, 9)}},  # it waits there
+        {"overflow": {3: Bounds(0, 12, 11)}, "overflow_edges": [Edge(AWAY, 10, 2**63, 0)]},  # perhaps: offsets not told
         {"covered": [Covered(0, 0, 9, [])], "bounds": {0: Bounds(0, 10, 9)}},  # its copy is not stored yet
         {"arrived": [Accounted(SLOT, FROM_THERE, "duplicate", 11, 0)]},  # a crash sent one twice
         {"arrived": [Accounted(SLOT, FROM_THERE, "rejected", 10, 0)]},

@@ -47,8 +47,8 @@ def left_overflow(topic: str, edges: Iterable[Edge], bounds: Mapping[int, Bounds
     found = []
     for edge in edges:
         bound = bounds.get(edge.slot.partition)
-        if bound is not None and max(bound.committed or 0, bound.begin) > edge.last:
-            first, last = (edge.first, edge.last) if edge.first <= edge.last else (None, None)
+        first, last = (edge.first, edge.last) if edge.first <= edge.last else (None, None)
+        if bound is not None and max(bound.committed or 0, bound.begin) > (bound.end - 1 if last is None else last):
             found.append(Left(Place(topic, edge.slot), edge.records, first, last))
     return found
 

@@ -125,7 +125,7 @@ async def _uncovered(
             found.setdefault((project_of(record), record.timestamp // MINUTE * 60), []).append(record.offset)
         explained += last - max(first, begin) + 1 - sum(map(len, found.values()))
         for (project, second), offsets in found.items():
-            if scope.project in ("", project):
+            if scope.project in ("", project) and second < scope.until.timestamp():
                 findings.append(
                     Finding(
                         Kind.UNCOVERED, scope.topic, partition, offsets[0], offsets[-1], len(offsets), project, second
