@@ -194,7 +194,6 @@ def _stored(client: Client, kind: Kind, traces: Mapping[TraceKey, Expected]) -> 
         "keys": tuple(traces), "ids": tuple({trace for _, trace in traces}),
         "hours": sorted({each.hour for each in traces.values()}),
     }  # fmt: skip
-    stream = client.query_rows_stream(query, parameters=parameters, query_formats={"DateTime64": "int"})
-    with stream:
-        for project, trace, id_, version, *values in stream:
+    with client.query_rows_stream(query, parameters=parameters, query_formats={"DateTime64": "int"}) as rows:
+        for project, trace, id_, version, *values in rows:
             yield (project, trace), id_, int(version), values
