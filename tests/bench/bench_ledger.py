@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,8 @@ FILL = {
 
 def main(events: int) -> None:
     """Fill, ask, print."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # into files, too
     print(describe_machine())
     with tempfile.TemporaryDirectory() as folder:
         server = ClickHouseProcess(Path(folder))
