@@ -43,6 +43,7 @@ def test_an_audit_counts_every_trace_and_keeps_the_first(capsys: pytest.CaptureF
     assert (told["wrong"], told["remaining"], told["divergences"]) == (EXAMPLES + 1, 1, {"split": EXAMPLES + 1})
     assert told["findings"][0] == {
         "project_id": "p", "trace_id": "t0", "divergences": ["split"], "archived": 4, "told": 3, "mended": False,
+        "columns": [],
     }  # fmt: skip
 
 

@@ -246,6 +246,7 @@ async def test_a_record_that_left_the_overflow_and_came_nowhere_is_named(monkeyp
         {"covered": [Covered(0, 0, 9, [])], "bounds": {0: Bounds(0, 10, 9)}},  # its copy is not stored yet
         {"arrived": [Accounted(SLOT, FROM_THERE, "duplicate", 11, 0)]},  # a crash sent one twice
         {"arrived": [Accounted(SLOT, FROM_THERE, "rejected", 10, 0)]},
+        {"arrived": [Accounted(SLOT, FROM_THERE, "stored", 9, 0)], "letters": {AWAY: 1}},  # it could not be sent on
         {"arrived": [Accounted(SLOT, "moved", "stored", 10, 0)]},  # by a version that does not say from where
     ],
 )

@@ -17,7 +17,7 @@ from pipeline.ops.ledger import moved, read
 from pipeline.ops.ledger.balance import MOVED, Accounted, Finding, Kind, Slot, runs
 from pipeline.ops.ledger.elsewhere import archived_elsewhere, project_of
 from pipeline.ops.ledger.log import NO_LIMIT, Bounds, Log
-from pipeline.ops.ledger.moved import Left
+from pipeline.ops.ledger.moved import Left, Place
 from pipeline.ops.ledger.read import Covered, Scope
 
 STORED_WITHIN = 5.0  # seconds that a look waits for what is on its way
@@ -50,20 +50,27 @@ async def lost_moving(
     left = moved.left_events(scope.topic, accounted) + moved.left_overflow(overflow.topic, edges, overflow.bounds)
     if not left:
         return []
-    short = await _not_in_the_overflow(overflow, await _short(client, scope, left))  # 1
+    short = await _not_in_the_overflow(overflow, await _short(client, scope, overflow.topic, left))  # 1
     if not short or not await _all_is_stored(log, client, scope):  # 2
         return []
     places = {each.place for each in short}
     findings: list[Finding] = []
-    for each in (await _short(client, scope, [each for each in left if each.place in places]))[:PLACES_LOOKED_AT]:
+    left = [each for each in left if each.place in places]
+    for each in (await _short(client, scope, overflow.topic, left))[:PLACES_LOOKED_AT]:
         there = overflow.log if each.place.topic == overflow.topic else log
         findings += await _named(there, client, each)
     return findings
 
 
-async def _short(client: Client, scope: Scope, left: Iterable[Left]) -> list[Left]:
+async def _short(client: Client, scope: Scope, overflow: str, left: Iterable[Left]) -> list[Left]:
+    """Places that more records left than came to an end; what could not be sent on from the overflow has a letter."""
     arrived = await asyncio.to_thread(read.arrived, client, scope)
-    return moved.lost(left, moved.ends(arrived), moved.untraced(arrived))
+    letters = await asyncio.to_thread(read.dead_letters, client, replace(scope, topic=overflow))
+    came = moved.ends(arrived)
+    for slot, records in letters.items():
+        place = Place(overflow, slot)
+        came[place] = came.get(place, 0) + records
+    return moved.lost(left, came, moved.untraced(arrived))
 
 
 async def _not_in_the_overflow(overflow: Overflowing, short: Sequence[Left]) -> list[Left]:
