@@ -74,8 +74,8 @@ class Diagnosis:
     told: int  # events that its newest trace row was made from; of scores without a trace, their newest row
     divergences: list[Divergence]
     stray: list[Stored] = field(default_factory=list)
-    columns: list[str] = field(default_factory=list)  # of which rows say something else, as observation.name
     settled: bool = False  # what was asked about this very set of events need not be asked again
+    columns: list[str] = field(default_factory=list)  # of which rows say something else, as observation.name
 
 
 def diagnose(name: TraceKey, right: Right, stored: Sequence[Stored], columns: Sequence[str] = ()) -> Diagnosis:
@@ -99,7 +99,7 @@ def diagnose(name: TraceKey, right: Right, stored: Sequence[Stored], columns: Se
     if over:
         found.append(Divergence.LEFT_OVER)
     settled = any(row.settled and row.key.kind == "trace" and row.events == right.events for row in here)
-    return Diagnosis(name, right.events, told, found, over + away, list(columns), settled)
+    return Diagnosis(name, right.events, told, found, over + away, settled, list(columns))
 
 
 def _told(rows: Iterable[Stored], name: TraceKey) -> int:
