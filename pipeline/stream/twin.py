@@ -3,7 +3,9 @@
 A worker that lost its membership to a cut in the network and one that lost it to a twin see the same answer of Kafka
 ("member unknown"). But the group tells who has the membership now: a member whose id begins with the instance id, and
 the client id it connected with. Each process has a client id of its own, so any other name under our instance id is a
-twin's (or that of the process which has replaced this one), and none is what a cut leaves behind.
+twin's (or that of the process which has replaced this one), and none is what a cut leaves behind. While a membership
+passes from one to the other Kafka keeps the name of who had it first: of two twins the one that came later is told,
+and ends.
 How it fails: a group that cannot be asked names nobody, so this worker goes on; the next loss asks again.
 """
 

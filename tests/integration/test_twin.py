@@ -43,8 +43,9 @@ async def test_the_group_tells_a_twin_from_oneself_and_from_nobody(kafka: LocalK
         assert await others(settings, group, "worker-1", mine) == set()
         assert await others(settings, group, "worker", theirs) == set()  # another id, which begins alike
         assert await others(settings, group, "worker-1", theirs) == {"127.0.0.1"}
-    async with member(settings, group, "worker-1", theirs):  # it takes the membership over
-        assert await others(settings, group, "worker-1", mine) == {"127.0.0.1"}
+    async with member(settings, group, "worker-1", theirs):  # it takes the membership over: one of the two is told
+        assert await others(settings, group, "worker-1", mine) == set()
+        assert await others(settings, group, "worker-1", theirs) == {"127.0.0.1"}
 
 
 async def test_a_group_that_cannot_be_asked_names_nobody() -> None:
