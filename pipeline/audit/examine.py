@@ -13,7 +13,7 @@ from pipeline.events.model import Micros
 from pipeline.events.priced import Pricer
 from pipeline.store.lookups import TraceKey
 from pipeline.store.rows import EPOCH_STEP
-from pipeline.stream.refold import Refold, refold
+from pipeline.stream.refold import Refold, RefoldError, refold
 from pipeline.stream.retention import Keeps
 
 log = structlog.get_logger(__name__)
@@ -63,7 +63,11 @@ def examine(
                 seen.add(folded.name)
                 if not _as_read(folded, found, keeps, examined):
                     continue
-                rights[folded.name] = right = _right(folded, pricer, comparison if books else None)
+                right = _right(folded, pricer, comparison if books else None)
+                if right is None:
+                    examined.skip("unreadable")
+                    continue
+                rights[folded.name] = right
                 if books and not folded.found:
                     comparison.judge(folded.name, Expected(folded.archived, right.hour, epoch))
         columns = comparison.differing(client)
@@ -117,16 +121,24 @@ def _can_be_judged(name: TraceKey, found: Read, examined: Examined) -> bool:
     return False
 
 
-def _right(folded: Refold, price: Pricer, comparison: Comparison | None) -> Right:
-    """The keys of its rows; a giant's come in portions and are not kept."""
+def _right(folded: Refold, price: Pricer, comparison: Comparison | None) -> Right | None:
+    """The keys of its rows; a giant's come in portions and are not kept. None where our own code cannot make them."""
     right = Right(folded.archived, folded.state.first_seen)
+    try:
+        _show(right, folded, price, comparison)
+    except RefoldError as error:
+        log.error("audit_cannot_fold", project=folded.name[0], trace=folded.name[1], error=type(error).__name__)
+        return None
+    return right
+
+
+def _show(right: Right, folded: Refold, price: Pricer, comparison: Comparison | None) -> None:
     for rows in folded.rows(price, settled=False, now=NEVER):
         if comparison is not None:
             comparison.expect(folded.name, rows)
         right.shown.update(("trace", row.trace_id) for row in rows.traces if not row.is_deleted)
         right.shown.update(("observation", row.observation_id) for row in rows.observations if not row.is_deleted)
         right.shown.update(("score", row.score_id) for row in rows.scores if not row.is_deleted)
-    return right
 
 
 def _judge(name: TraceKey, right: Right, found: Read, examined: Examined, columns: Sequence[str]) -> None:
