@@ -14,10 +14,10 @@ import faust.auth
 from yarl import URL
 
 from pipeline.config import Settings
+from pipeline.events.model import Record
 from pipeline.kafka_client import security_options
 from pipeline.stream.chunk import Chunk
 from pipeline.stream.exits import StopError, die, halt
-from pipeline.stream.intake import to_record
 from pipeline.stream.membership import Membership
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.transport import ChunkConsumer, ChunkTransport, RebalanceListener
@@ -91,7 +91,7 @@ def _faust_app(settings: Settings, name: str, client_id: str, url: URL) -> Any:
 def chunk_of(event: Any) -> Chunk:
     """What a Faust event holds; the event lets go of it, for whoever waits for its `ack` would keep it in memory."""
     message = event.message
-    records = [to_record(record, message.topic) for record in event.value]
+    records: list[Record] = event.value
     event.value = message.value = None
     return Chunk(TopicPartition(message.topic, message.partition), records, event.ack)
 

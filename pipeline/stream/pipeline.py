@@ -124,10 +124,11 @@ class Pipeline:
             return
         batch = self.batch
         batch.dead += taken.dead
-        batch.bytes += chunk.size
+        size = chunk.size
+        batch.bytes += size
         self.records += len(chunk.records)
         self._metrics.add(Metric.RECORDS, len(chunk.records))
-        self._metrics.add(Metric.BYTES, chunk.size)
+        self._metrics.add(Metric.BYTES, size)
         stay, moves = at_home(partition, taken.decoded, self._most(chunk.tp.topic))
         batch.moves += [move._replace(noted=taken.became) for move in moves]
         for move in moves:
