@@ -193,6 +193,9 @@ class Settings(BaseSettings):
     watch_interval: float = Field(
         60.0, ge=0, description="Seconds between two looks of ledger and audit at what is recent; 0: they never look."
     )
+    audit_contents_share: float = Field(
+        0.01, ge=0, le=1, description="Share of recent traces of which the audit also compares what their rows say."
+    )
     audit_fix: bool = Field(False, description="Whether the audit that runs by itself also mends what it finds.")
 
     @classmethod

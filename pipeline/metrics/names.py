@@ -233,18 +233,24 @@ class Metric(StrEnum):
         "spanfold_ledger_missing_records",
         gauge(
             "records", Role.EVALUATOR, "What does not add up in the last hour of the log; see docs/ledger.md.",
-            kind=("uncovered", "unproven", "not_in_log", "not_archived", "no_dead_letter"),
+            kind=(
+                "uncovered", "unproven", "not_in_log", "not_archived", "no_dead_letter", "lost_moving", "edge_untold",
+            ),
         ),
     )  # fmt: skip
     AUDIT_TRACES = (
         "spanfold_audit_traces_total",
         counter("traces", Role.EVALUATOR, "Traces whose rows were compared with their archived events."),
     )
+    AUDIT_CONTENTS = (
+        "spanfold_audit_contents_traces_total",
+        counter("traces", Role.EVALUATOR, "Traces of which what their rows say was compared with their events."),
+    )
     AUDIT_WRONG = (
         "spanfold_audit_wrong_traces_total",
         counter(
             "traces", Role.EVALUATOR, "Traces whose rows are not what their archived events make.",
-            divergence=("missing_events", "overcounted", "split", "missing_rows", "left_over"),
+            divergence=("missing_events", "overcounted", "split", "missing_rows", "other_contents", "left_over"),
         ),
     )  # fmt: skip
     WATCH_LAST = (

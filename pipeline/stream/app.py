@@ -6,6 +6,7 @@ bug; it ends the process at once and without a commit, and the next process take
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import faust
@@ -20,6 +21,7 @@ from pipeline.stream.exits import StopError, die, halt
 from pipeline.stream.membership import Membership
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.transport import ChunkConsumer, ChunkTransport, RebalanceListener
+from pipeline.stream.twin import others, own_client_id
 
 FETCH_BYTES = 2**20  # of a partition at a time, compressed; a larger batch comes all the same. One waits for each.
 BUFFERED = 4  # chunks that wait to be taken: a second's work, of at most `poll_records` records each
@@ -36,8 +38,10 @@ class ChunkOwner(RebalanceListener, Protocol):
 def create_app(settings: Settings, group: str, topics: Sequence[str], owner: ChunkOwner) -> Any:
     """An app whose agents give every chunk of `topics` to their owner, each partition's in order."""
     url = URL(f"kafka://{settings.kafka_bootstrap.replace(',', ';kafka://')}")
-    app = _faust_app(settings, group, url)
-    membership = Membership(settings.instance_id, settings.session_timeout)
+    name, client_id = f"{settings.topic_prefix}-{group}", own_client_id()
+    app = _faust_app(settings, name, client_id, url)
+    ask = partial(others, settings, name, settings.instance_id, client_id)
+    membership = Membership(settings.instance_id, settings.session_timeout, ask)
     app.transport = ChunkTransport([url], app, owner, membership, settings.session_timeout * REVOKE_SESSIONS)
 
     async def chunks(stream: Any) -> None:
@@ -57,11 +61,12 @@ def create_app(settings: Settings, group: str, topics: Sequence[str], owner: Chu
     return app
 
 
-def _faust_app(settings: Settings, group: str, url: URL) -> Any:
+def _faust_app(settings: Settings, name: str, client_id: str, url: URL) -> Any:
     """Faust as it must be here: it keeps and serves nothing, and no delay costs a worker its membership."""
     return faust.App(
-        f"{settings.topic_prefix}-{group}",
+        name,
         broker=str(url),
+        broker_client_id=client_id,
         broker_credentials=faust_credentials(settings),
         value_serializer="raw",
         key_serializer="raw",

@@ -163,7 +163,7 @@ class ChunkConsumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         """1 the listener finishes and commits, 2 forget the trackers, 3 Faust's own part; all within one deadline."""
         deadline = asyncio.get_running_loop().time() + self._revoke_deadline
-        self._look_for_a_twin()
+        await self._look_for_a_twin()
         gone = {_place(tp) for tp in revoked}
         await self._listener.partitions_revoked(gone, deadline - FAUSTS_PART)  # 1
         self._forget(gone)  # 2
@@ -180,13 +180,13 @@ class ChunkConsumer(driver.Consumer):
             self._progress.revoked(tp)
         self._ends = {tp: end for tp, end in self._ends.items() if _place(tp) not in gone}
 
-    def _look_for_a_twin(self) -> None:
+    async def _look_for_a_twin(self) -> None:
         consumer: Any = self._thread._consumer
         was_member, self._is_member = self._is_member, False
         if not was_member or consumer._coordinator.member_id:  # aiokafka forgets the id when Kafka does not know it
             return
-        if self._membership.lost(asyncio.get_running_loop().time()):
-            refuse("instance_id_taken", self._membership.complaint)
+        if complaint := await self._membership.complaint(asyncio.get_running_loop().time()):
+            refuse("instance_id_taken", complaint)
         if self._membership.instance_id:
             log.warning("membership_lost", instance_id=self._membership.instance_id)
 
