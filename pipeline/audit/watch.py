@@ -48,8 +48,11 @@ class Watch:
         self._audited: dict[int, int] | None = None  # partition -> the offset up to which traces were looked at
 
     def forget(self) -> None:
-        """Somebody else watches from now on."""
+        """Somebody else watches from now on: what this process found last is no news any more, and no alert."""
         self._audited = None
+        self._metrics.set(Metric.WATCH_LAST, 0)
+        for kind in Kind:
+            self._metrics.set(Metric.LEDGER_MISSING, 0, kind.value)
 
     async def look(self) -> tuple[Balance, Report]:
         """Once over what is recent."""

@@ -160,6 +160,27 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ),
         ),
     ),
+    "Is everything accounted for?": (
+        Panel(
+            "Records that do not add up",
+            "short",
+            (("max by (kind) (spanfold_ledger_missing_records)", "{{kind}}"),),
+            text="Of the last hour of the log. Anything but unproven is a loss.",
+        ),
+        Panel(
+            "Traces audited",
+            "ops",
+            (
+                ("sum(rate(spanfold_audit_traces_total[$__rate_interval]))", "looked at"),
+                _rate("spanfold_audit_wrong_traces_total", "divergence", "wrong: {{divergence}}"),
+            ),
+        ),
+        Panel(
+            "Since ledger and audit were through",
+            "s",
+            (("time() - (max(spanfold_watch_last_look_timestamp_seconds) > 0)", "last look"),),
+        ),
+    ),
     "Processes": (
         Panel("CPU", "percentunit", (_rate("process_cpu_seconds_total", "instance"),)),
         Panel("Lateness of the event loop", "s", _quantiles("spanfold_loop_delay_seconds", "job")),
