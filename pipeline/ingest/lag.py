@@ -86,6 +86,7 @@ class LagWatch:
         topic = self._settings.events_topic
         places = [TopicPartition(topic, number) for number in range(await self._partitions())]
         consumer.assign(places)
+        consumer.pause(*places)  # only asked about: without this it would fetch events, which nobody reads
         ends, starts = await consumer.end_offsets(places), await consumer.beginning_offsets(places)
         lag = 0
         for place in places:
