@@ -20,6 +20,7 @@ from pipeline.metrics import Metric
 from pipeline.ops.dlq.letters import Content, Letter
 from pipeline.ops.dlq.replay import KafkaSender, replayable
 from pipeline.ops.doctor_services import check_topics
+from pipeline.ops.durability import check_durability
 from pipeline.ops.kafka_rights import ALL_GROUPS, EVALUATOR, INGEST, OPERATOR, RIGHTS, WORKER, acls
 from pipeline.ops.lag import read_lag
 from pipeline.ops.ledger.log import open_log
@@ -120,6 +121,7 @@ async def test_commands_need_no_other_rights(kafka: SecuredKafka, topic_prefix: 
     settings = as_user(kafka, everybody, OPERATOR)
     assert all(state.created for state in await ensure_topics(settings))
     assert (await check_topics(settings)).ok
+    assert (await check_durability(settings)).ok
     assert {growth.after for growth in await grow_topics(settings, 5)} == {5}
     letter = Letter(**dict.fromkeys(Letter.__annotations__, 0))
     async with KafkaSender(settings) as sender:
