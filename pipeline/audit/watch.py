@@ -48,11 +48,9 @@ class Watch:
         self._audited: dict[int, int] | None = None  # partition -> the offset up to which traces were looked at
 
     def forget(self) -> None:
-        """Somebody else watches from now on: what this process found last is no news any more, and no alert."""
+        """Somebody else watches from now on, and tells what does not add up."""
         self._audited = None
-        self._metrics.set(Metric.WATCH_LAST, 0)
-        for kind in Kind:
-            self._metrics.set(Metric.LEDGER_MISSING, 0, kind.value)
+        self._tell_balance(Balance([]))
 
     async def look(self) -> tuple[Balance, Report]:
         """Once over what is recent."""

@@ -43,15 +43,16 @@ RIGHTS = (
     Right(WORKER, GROUP, (OVERFLOW_GROUP,), ("Read",), "its place in the overflow"),
     Right(EVALUATOR, TOPIC, (EVALUATIONS,), ("Read",), "what is asked for"),
     Right(EVALUATOR, TOPIC, (EVENTS,), ("Read", "Write"), "the ledger's look at the log; scores"),
+    Right(EVALUATOR, TOPIC, (OVERFLOW,), ("Read",), "the ledger's look at what waits there"),
     Right(EVALUATOR, TOPIC, (DEAD_LETTERS,), ("Read", "Write"), "copies them into a table; requests that are broken"),
     Right(EVALUATOR, TOPIC, (EDGE_COUNTS,), ("Read",), "copies them into a table"),
     Right(EVALUATOR, GROUP, (EVALUATE,), ("Read",), "its partitions of the requests"),
     Right(EVALUATOR, GROUP, (TABLES,), ("Read",), "its partitions of what it copies"),
-    Right(EVALUATOR, GROUP, (FOLD,), ("Describe",), "the ledger: what workers have committed"),
+    Right(EVALUATOR, GROUP, (FOLD, OVERFLOW_GROUP), ("Describe",), "the ledger: what workers have committed"),
     Right(OPERATOR, TOPIC, ALL_TOPICS, ("Create", "Describe", "DescribeConfigs"), "`topics`, `doctor`, `lag`"),
     Right(OPERATOR, TOPIC, (EVENTS, OVERFLOW, EVALUATIONS), ("Alter",), "`topics --grow`"),
     Right(OPERATOR, GROUP, ALL_GROUPS, ("Describe",), "`lag`, `ledger`, `replay`"),
-    Right(OPERATOR, TOPIC, (EVENTS,), ("Read",), "`ledger`, `audit`; `replay` from Kafka"),
+    Right(OPERATOR, TOPIC, (EVENTS, OVERFLOW), ("Read",), "`ledger`; `replay` from Kafka"),
     Right(OPERATOR, TOPIC, (EVENTS, OVERFLOW, EVALUATIONS, EDGE_COUNTS), ("Write",), "`dlq replay`"),
 )
 
