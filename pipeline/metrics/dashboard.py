@@ -93,7 +93,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Refused rows and repeated reads",
             "ops",
             (
-                _rate("spanfold_refused_rows_total", "table", "refused: {{table}}"),
+                _rate("spanfold_refused_rows_total", "table, code", "refused: {{table}}, code {{code}}"),
                 ("sum(rate(spanfold_store_read_retries_total[$__rate_interval]))", "read again"),
             ),
         ),
