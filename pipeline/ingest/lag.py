@@ -7,9 +7,9 @@ lag cannot be read the last answer stands, and that Kafka is away is noticed by 
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -18,7 +18,7 @@ from pipeline.ingest.answers import unavailable
 from pipeline.kafka_client import kafka_options
 from pipeline.metrics import Metric, Metrics
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 5.0
 _ANSWER_SECONDS = 10.0
@@ -60,7 +60,7 @@ class LagWatch:
             try:
                 await self._look_for_long()
             except (KafkaError, TimeoutError, OSError) as error:
-                log.warning("The lag cannot be read: %s", str(error) or type(error).__name__)
+                log.warning("lag_unknown", group=self._settings.fold_group, error=str(error) or type(error).__name__)
             await asyncio.sleep(EVERY_SECONDS)
 
     async def _look_for_long(self) -> None:
