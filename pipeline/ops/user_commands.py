@@ -12,7 +12,9 @@ def clickhouse_users(
     passwords: Annotated[
         Path, typer.Option("--passwords", metavar="DIR", help="A file NAME for each user; missing ones are made.")
     ],
-    owner: Annotated[str, typer.Option(help="Who migrates and applies retention.")] = "spanfold_migrate",
+    owner: Annotated[
+        str, typer.Option(help="The operator: migrates, replays, applies retention.")
+    ] = "spanfold_migrate",
     writer: Annotated[str, typer.Option(help="What worker, ingest and evaluate run as.")] = "spanfold_roles",
     reader: Annotated[list[str] | None, typer.Option(help="Who reads everything. [default: spanfold_read]")] = None,
     analyst: Annotated[
