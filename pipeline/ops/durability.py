@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-
 from pipeline.config import Settings
 from pipeline.errors import SpanfoldError
 from pipeline.ops.finding import Finding
 from pipeline.ops.kafka_admin import looking
 from pipeline.ops.topics import ENOUGH_REPLICAS, IN_SYNC, MIN_IN_SYNC, topic_specs
+from pipeline.topic_limits import read_configs
 
 UNCLEAN = "unclean.leader.election.enable"
 _PATIENCE = 5.0  # seconds
@@ -82,16 +81,13 @@ async def _kept(admin: Any, names: list[str]) -> list[Kept]:
     described = [topic for topic in await admin.describe_topics(names) if topic["partitions"]]
     if not described:
         return []
-    wanted: dict[str, Any] = {MIN_IN_SYNC: None, UNCLEAN: None}
-    resources = [ConfigResource(ConfigResourceType.TOPIC, topic["topic"], configs=wanted) for topic in described]
-    (response,) = await admin.describe_configs(resources)
-    configs = {name: {key: value for key, value, *_ in config} for _, _, _, name, config in response.resources}
+    configs = await read_configs(admin, [topic["topic"] for topic in described], [MIN_IN_SYNC, UNCLEAN])
     return [
         Kept(
             topic["topic"],
             min(len(partition["replicas"]) for partition in topic["partitions"]),
-            int(configs[topic["topic"]].get(MIN_IN_SYNC, 1)),
-            configs[topic["topic"]].get(UNCLEAN) == "true",
+            int(configs.get(topic["topic"], {}).get(MIN_IN_SYNC, 1)),
+            configs.get(topic["topic"], {}).get(UNCLEAN) == "true",
         )
         for topic in described
     ]

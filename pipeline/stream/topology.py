@@ -26,6 +26,7 @@ from pipeline.stream.app import consumer_of, create_app
 from pipeline.stream.archive import Archive
 from pipeline.stream.chunk import Span
 from pipeline.stream.collect import Collector, Waits
+from pipeline.stream.commit import commit_durable
 from pipeline.stream.counted import CountedStore
 from pipeline.stream.dead_letter_row import dead_letter_row
 from pipeline.stream.edge_count_row import edge_count_row
@@ -43,6 +44,7 @@ from pipeline.stream.partition import Limits
 from pipeline.stream.pipeline import Pace, Pipeline
 from pipeline.stream.prepare import Preparation
 from pipeline.stream.pricebook import PriceShelf
+from pipeline.stream.registry_book import RegistryBook
 from pipeline.stream.retention import RetentionBook
 from pipeline.stream.rulebook import RuleBook
 from pipeline.stream.stages import Stages, stages_from_environment
@@ -57,9 +59,7 @@ class FoldWorker:
     app: Any
     pipeline: Pipeline
     outbox: Outbox
-    rules: RuleBook
-    prices: PriceShelf
-    retention: RetentionBook
+    books: tuple[RegistryBook, ...]
     stages: Stages
     overflow: Overflow
     watch: StoreWatch
@@ -74,11 +74,7 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
     stages = stages_from_environment(metrics)
 
     async def commit(chunks: Sequence[Span]) -> None:
-        consumer = consumer_of(app)
-        for chunk in chunks:
-            consumer.finish(chunk.tp, chunk.last)
-        done = await consumer.commit_finished()
-        metrics.add(Metric.COMMITS, 1, "done" if done else "refused")
+        await commit_durable(app, ((chunk.tp, chunk.last) for chunk in chunks), metrics)
         for chunk in chunks:
             chunk.ack()
 
@@ -89,7 +85,32 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
     retention = RetentionBook(registry)
     collector = Collector(prices, rules, waits, stages, retention)
     intake = Intake(settings.max_event_bytes, stages, retention)
-    limits = Limits(
+    limits, pace = _limits(settings), _pace(settings)
+    share = settings.guard_share
+    guard = Guard(
+        GuardLimits(share, settings.guard_count, settings.guard_window),
+        partial(prove, client, settings.max_event_bytes, share),
+    )
+    keep = MediaKeeper(MediaStore(open_blobs(settings.blobs)), metrics)
+    prepare = Preparation(prices.counter)
+    aside = FreshFirst(settings.fresh_first, settings.overflow_topic, outbox.mover.partitions, most=outbox.mover.most)
+    pipeline = Pipeline(
+        archive, intake, collector, flush, limits, pace, stages,
+        prepare=prepare, guard=guard.look, keep=keep, aside=aside, most=outbox.mover.most, metrics=metrics,
+    )  # fmt: skip
+    app = create_app(settings, "fold", [settings.events_topic], pipeline)
+    overflow = Overflow(
+        settings,
+        outbox.mover,
+        lambda: load_of(pipeline, lambda tp: consumer_of(app).ends(tp), settings.flush_events // 2),
+        outbox.refuse,
+    )
+    return FoldWorker(app, pipeline, outbox, (rules, prices, retention), stages, overflow, StoreWatch(client, metrics))
+
+
+def _limits(settings: Settings) -> Limits:
+    """When traces settle and leave memory."""
+    return Limits(
         quiet=settings.settle_quiet,
         idle=settings.settle_idle,
         longest=settings.settle_longest,
@@ -98,31 +119,16 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
         open=settings.open_traces,
         trace_bytes=settings.trace_bytes,
     )
-    pace = Pace(
+
+
+def _pace(settings: Settings) -> Pace:
+    """When a flush begins, and when intake waits for it."""
+    return Pace(
         interval=settings.flush_interval,
         flush_events=settings.flush_events,
         pending_events=settings.pending_events,
         pending_bytes=settings.pending_bytes,
     )
-    share = settings.guard_share
-    guard = Guard(
-        GuardLimits(share, settings.guard_count, settings.guard_window),
-        partial(prove, client, settings.max_event_bytes, share),
-    )
-    keep = MediaKeeper(MediaStore(open_blobs(settings.blobs)), metrics)
-    prepare = Preparation(prices.counter)
-    aside = FreshFirst(settings.fresh_first, settings.overflow_topic, outbox.mover.partitions)
-    pipeline = Pipeline(
-        archive, intake, collector, flush, limits, pace, stages,
-        prepare=prepare, guard=guard.look, keep=keep, aside=aside, metrics=metrics,
-    )  # fmt: skip
-    app = create_app(settings, "fold", [settings.events_topic], pipeline)
-    overflow = Overflow(
-        settings,
-        outbox.mover,
-        lambda: load_of(pipeline, lambda tp: consumer_of(app).ends(tp), settings.flush_events // 2),
-    )
-    return FoldWorker(app, pipeline, outbox, rules, prices, retention, stages, overflow, StoreWatch(client, metrics))
 
 
 @dataclass(frozen=True, slots=True)

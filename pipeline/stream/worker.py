@@ -22,7 +22,7 @@ from pipeline.metrics import Metrics, Role
 from pipeline.metrics.tracing import open_tracing
 from pipeline.registry import Registry, open_registry
 from pipeline.stream.exits import die
-from pipeline.stream.gauges import Consumers, Gauges, show_partitions
+from pipeline.stream.gauges import Consumers, Gauges, Together, show_partitions
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.status import has_joined, is_moving, open_status
 from pipeline.stream.topology import build_evaluation_worker, build_fold_worker
@@ -68,17 +68,14 @@ async def _fold(settings: Settings, registry: Registry) -> None:
     checks = [has_joined(pipeline.assigned), watch.complaint, is_moving(pipeline)]
     with open_status(settings, metrics, checks) as heart, watch.asking():
         await worker.outbox.start()
-        await worker.rules.refresh()
-        await worker.prices.refresh()
-        await worker.retention.refresh()
+        for book in worker.books:
+            await book.refresh()
         background = {
             "flush_failed": pipeline.run(),
-            "rules_failed": worker.rules.run(),
-            "prices_failed": worker.prices.run(),
             "overflow_failed": worker.overflow.run(),
-            "retention_failed": worker.retention.run(),
-            "gauges_failed": Gauges(metrics, Consumers(worker.app), look).run(),
+            "gauges_failed": Gauges(metrics, Together(Consumers(worker.app), worker.overflow), look).run(),
             "heartbeat_failed": heart.run(),
+            **{f"{book.name}_failed": book.run() for book in worker.books},
         }
         await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
     worker.stages.write()

@@ -1,6 +1,7 @@
 """The table of rights: names that exist, the page that is made of it, the command that prints it."""
 
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,12 @@ def test_commands_say_all_of_it_and_only_for_who_is_named() -> None:
     words = [shlex.split(line) for line in lines]
     assert all(each[:4] == ["kafka-acls.sh", "--bootstrap-server", SETTINGS.kafka_bootstrap, "--add"] for each in words)
     assert all("User:CN=the worker" in each for each in words)
-    said = {(each[-2].lstrip("-"), each[-1], word) for each in words for word in each if word.istitle()}
+    said = {
+        (each[-2].lstrip("-"), each[-1], word)
+        for each in words
+        for option, word in pairwise(each)
+        if option == "--operation"
+    }
     assert said == {acl[1:] for acl in acls(SETTINGS) if acl.who == "worker"}
 
 
