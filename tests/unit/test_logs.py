@@ -97,7 +97,7 @@ def test_a_line_is_an_event_with_its_values_by_name(path: Path) -> None:
         event = call.args[0]
         parts = (
             event.values if isinstance(event, ast.JoinedStr) else [event]
-        )  # "{self.name}_failed" is a fixed word, too
+        )  # of fixed words
         for part in parts:
             if isinstance(part, ast.Constant):
                 assert re.fullmatch(r"[a-z0-9_]+", str(part.value)), f"line {call.lineno}: {part.value!r} is no event"
