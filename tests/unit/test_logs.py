@@ -95,9 +95,7 @@ def test_a_line_is_an_event_with_its_values_by_name(path: Path) -> None:
     for call in calls(path):
         assert len(call.args) == 1, f"line {call.lineno}: values by name"
         event = call.args[0]
-        parts = (
-            event.values if isinstance(event, ast.JoinedStr) else [event]
-        )  # of fixed words
+        parts = event.values if isinstance(event, ast.JoinedStr) else [event]  # of fixed words
         for part in parts:
             if isinstance(part, ast.Constant):
                 assert re.fullmatch(r"[a-z0-9_]+", str(part.value)), f"line {call.lineno}: {part.value!r} is no event"
