@@ -11,6 +11,7 @@ OTLP_PROTOBUF = b"application/x-protobuf"  # an OTLP export of spans of one trac
 OTLP_JSON = b"application/vnd.spanfold.otlp+json"  # the same in OTLP's JSON encoding
 CANONICAL_JSON = b"application/vnd.spanfold.event+json"  # one canonical event, schemas/README.md
 CANONICAL_AVRO = b"application/vnd.spanfold.event+avro"  # Avro single-object encoding
+CONTENT_TYPES = (LANGFUSE_JSON, OTLP_PROTOBUF, OTLP_JSON, CANONICAL_JSON, CANONICAL_AVRO)
 
 # Headers of a dead letter; the original headers are kept beside them.
 DEAD_PREFIX = "spanfold-dead-"

@@ -203,7 +203,11 @@ class Metric(StrEnum):
     RESIDENT = "spanfold_resident_traces", gauge("traces", _WORKER, "Traces in memory, settled or not.")
     RESIDENT_BYTES = (
         "spanfold_resident_bytes",
-        gauge("bytes", _WORKER, "Events in memory, as received; memory is about 5 times that."),
+        gauge("bytes", _WORKER, "Memory of the traces in memory, as estimated by their events."),
+    )
+    HELD_BYTES = (
+        "spanfold_held_bytes",
+        gauge("bytes", _WORKER, "Memory by the worker's estimate; above SPANFOLD_MEMORY_BYTES it takes nothing more."),
     )
     UNWRITTEN = "spanfold_unwritten_traces", gauge("traces", _WORKER, "Traces with rows that are due or wait.")
     KNOWN = "spanfold_known_traces", gauge("traces", _WORKER, "Traces that the archive is known to hold, 8 bytes each.")

@@ -19,7 +19,7 @@ from pipeline.events.media import Medium, take_out
 from pipeline.events.model import Event, Micros, Record
 from pipeline.events.reasons import DecodeError
 from pipeline.fold.layers import Layer
-from pipeline.fold.state import TraceState
+from pipeline.fold.state import TraceState, weight
 from pipeline.store.lookups import RawEvent
 
 log = structlog.get_logger(__name__)
@@ -68,7 +68,7 @@ def take(state: TraceState, raw: RawEvent, offset: int = ELSEWHERE) -> Reading |
     if reading is None:
         return None
     if reading.event is not None:
-        state.restore(reading.event, raw.identity, offset, len(raw.value))
+        state.restore(reading.event, raw.identity, offset, weight(raw.value))
     else:
         state.seen.setdefault(raw.event_id, raw.identity)
     return reading

@@ -1,6 +1,7 @@
 """From what the fold says to the rows of the store: names, units and empty values, nothing else.
 
-Rows are made by position, which costs half of what names do; the tests compare every column by its name.
+Rows are made by position, those of observations without their type's constructor: that costs a fifth of what names do.
+The tests compare every column by its name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -123,7 +124,7 @@ def _observation_row(
 ) -> ObservationRow:
     (id_, fields, type_, start, level, priced, depth, path, children, cost, tokens, orphan, flags) = view
     first_token, end = fields.get("completion_start_time"), fields.get("end_time")
-    return ObservationRow(
+    columns = (
         project_id,
         trace_id,
         id_,
@@ -174,6 +175,7 @@ def _observation_row(
         0,
         expires,
     )
+    return tuple.__new__(ObservationRow, columns)  # its constructor takes three times as long
 
 
 def _score_row(state: TraceState, view: ScoreView, now: Micros, version: int, expires: int) -> ScoreRow:

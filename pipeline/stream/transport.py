@@ -22,8 +22,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.transport.drivers.aiokafka import ensure_aiokafka_TP
 from faust.types import ConsumerMessage
 
-from pipeline.events.model import Micros
+from pipeline.events.model import Micros, Record
 from pipeline.stream.exits import refuse
+from pipeline.stream.fetched import hand_out_records
 from pipeline.stream.membership import Membership
 from pipeline.stream.offsets import PrefixTracker, TopicPartition
 from pipeline.stream.progress import Lag, Progress
@@ -47,6 +48,14 @@ class RebalanceListener(Protocol):
         """
 
 
+class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's thread for Kafka's client, which hands out the stream's own records."""
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        hand_out_records(self._consumer)
+
+
 class ChunkConsumer(driver.Consumer):
     """A Faust consumer whose messages are chunks."""
 
@@ -59,6 +68,9 @@ class ChunkConsumer(driver.Consumer):
         self._trackers: dict[TopicPartition, PrefixTracker] = {}
         self._progress = Progress()
         self._ends: Mapping[Any, int] = {}
+
+    def _new_consumer_thread(self) -> _ConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, ConsumerMessage]]:
         """Yield (partition, message) per partition with records; the message's value is the list of records.
@@ -77,7 +89,7 @@ class ChunkConsumer(driver.Consumer):
             first, last = chunk[0], chunk[-1]
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             self._tracker(tp).deliver(last.offset)
-            self._progress.delivered(_place(tp), first.offset, last.offset, Micros(first.timestamp * 1000))
+            self._progress.delivered(_place(tp), first.offset, last.offset, first.timestamp)
             yield tp, self._message(tp, chunk, generation)
 
     async def _read_again(self) -> None:
@@ -199,12 +211,12 @@ class ChunkConsumer(driver.Consumer):
             self._acked_index[tp].clear()
 
     @staticmethod
-    def _message(tp: Any, chunk: list[Any], generation: int) -> ConsumerMessage:
+    def _message(tp: Any, chunk: list[Record], generation: int) -> ConsumerMessage:
         """A message as Faust knows it, but for its value: the whole list of records."""
         last = chunk[-1]
         value: Any = chunk
         return ConsumerMessage(
-            tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, 0, [], None, value, None, -1, -1, tp,
+            tp.topic, tp.partition, last.offset, last.timestamp / 1e6, 0, [], None, value, None, -1, -1, tp,
             generation_id=generation,
         )  # fmt: skip
 
