@@ -30,7 +30,11 @@ class Settings(BaseSettings):
     kafka_bootstrap: str = Field("localhost:9092", description="Bootstrap servers, host:port, comma separated.")
     topic_prefix: str = Field("spanfold", description="Prefix of every topic and consumer group.")
     topic_partitions: int = Field(4, ge=1, description="Partitions of the events topic when Spanfold creates it.")
-    topic_replication: int = Field(1, ge=1, description="Replication factor of the topics Spanfold creates.")
+    topic_replication: int = Field(
+        1,
+        ge=1,
+        description="Replication factor of the topics Spanfold creates; 3 in production, where 2 must be in sync.",
+    )
     instance_id: str = Field("", description="Static group membership id of this worker; empty for none.")
     schema_registry: str = Field(
         "", description="For Confluent's framing: the URL of a schema registry, or a folder with files ID.avsc."

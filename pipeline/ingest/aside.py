@@ -9,7 +9,6 @@ gets new processes.
 """
 
 import asyncio
-import logging
 import multiprocessing
 import os
 import signal
@@ -17,12 +16,14 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
+import structlog
+
 from pipeline.ingest.answers import EventError
 from pipeline.ingest.auth import Principal
 from pipeline.ingest.judge import Accepted, Understood, accepted, understand
 from pipeline.ingest.lanes import Headers
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 LARGE_BYTES = 256 * 1024
 _PROCESSES = 2
@@ -48,7 +49,7 @@ class Aside:
         try:
             await asyncio.get_running_loop().run_in_executor(pool, _is_there)
         except BrokenProcessPool:
-            log.warning("The process that reads large events has died; the next such event starts another.")
+            log.warning("reading_process_died", remedy="The next large event starts another.")
             if self._pool is pool:
                 self.close()
 
@@ -63,7 +64,7 @@ class Aside:
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, understand, principal, raw, limit)
         except BrokenProcessPool:
-            log.warning("A process that reads large events has died; this event is read in a thread.")
+            log.warning("reading_process_died", project=principal.project.id, remedy="This event is read in a thread.")
             if self._pool is pool:
                 self.close()
             return await asyncio.to_thread(understand, principal, raw, limit)

@@ -10,17 +10,17 @@ without a time (one that was lost and asked for again) counts under this machine
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import time_ns
 from uuid import uuid4
 
 import msgspec
+import structlog
 
 from pipeline.events.edge_counts import Publication
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 5.0
 _AT_THE_END_SECONDS = 2.0
@@ -74,7 +74,7 @@ class EdgeCounts:
                 while (self._waiting or self._counts) and await self.tell():
                     pass
         except TimeoutError:
-            log.warning("Counts of accepted records were not told: the ledger will show fewer than there were")
+            log.warning("edge_counts_not_told", remedy="The ledger will show fewer at the edge than there were.")
 
     async def tell(self) -> bool:
         """Send one publication, the one that waits or a new one; False where Kafka did not take it."""

@@ -7,10 +7,10 @@ as it takes; whoever waits sets the deadline.
 """
 
 import asyncio
-import logging
 from enum import Enum
 from typing import Any, NamedTuple
 
+import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     KafkaError,
@@ -23,7 +23,7 @@ from aiokafka.errors import (
 from pipeline.config import Settings
 from pipeline.kafka_client import producer_options
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 BATCH_BYTES = 512 * 1024  # of one batch before compression; a larger record gets a batch of its own
 REQUEST_BYTES = 16 * 2**20
@@ -109,7 +109,7 @@ class KafkaLink:
             self._forget(producer)
             return Delivery(Outcome.TOO_LARGE)
         except Exception:
-            log.exception("Kafka refused a batch of %s partition %d", topic, partition)
+            log.exception("batch_refused", topic=topic, partition=partition)
             self._forget(producer)
             return Delivery(Outcome.FAILED)
         return Delivery(Outcome.STORED, told.offset, told.timestamp)
@@ -120,7 +120,7 @@ class KafkaLink:
         try:
             await producer.send_and_wait(topic, value)
         except KafkaError as error:
-            log.warning("Kafka did not take a message for %s: %r", topic, error)
+            log.warning("message_refused", topic=topic, error=repr(error))
             if not isinstance(error, _WITHOUT_A_GAP):
                 self._forget(producer)
             return False
@@ -145,7 +145,10 @@ class KafkaLink:
                 await producer.start()
                 await producer.client.add_topic(self.overflow)
             except KafkaError as error:
-                log.warning("Kafka at %s is not there yet: %s", self._settings.kafka_bootstrap, error)
+                log.warning(
+                    "kafka_unavailable",
+                    bootstrap=self._settings.kafka_bootstrap, error=str(error), retry_in=_RETRY_SECONDS,
+                )  # fmt: skip
                 await _close(producer)
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
@@ -158,4 +161,4 @@ async def _close(producer: AIOKafkaProducer) -> None:
         async with asyncio.timeout(_STOP_SECONDS):
             await producer.stop()
     except (TimeoutError, KafkaError) as error:
-        log.warning("A producer did not close cleanly: %s", error or "Kafka did not answer")
+        log.warning("producer_not_closed", error=str(error) or "Kafka did not answer")

@@ -9,10 +9,10 @@ Where a lag cannot be read the last answer stands, and that Kafka is away is not
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -21,7 +21,7 @@ from pipeline.ingest.answers import unavailable
 from pipeline.kafka_client import kafka_options
 from pipeline.metrics import Metric, Metrics
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 5.0
 _ANSWER_SECONDS = 10.0
@@ -43,7 +43,9 @@ class TopicLag:
             try:
                 await self._look_for_long(told)
             except (KafkaError, TimeoutError, OSError) as error:
-                log.warning("The lag on %s cannot be read: %s", self._topic, str(error) or type(error).__name__)
+                log.warning(
+                    "lag_unknown", topic=self._topic, group=self._group, error=str(error) or type(error).__name__
+                )
             await asyncio.sleep(EVERY_SECONDS)
 
     async def _look_for_long(self, told: Callable[[int], None]) -> None:
@@ -70,6 +72,7 @@ class TopicLag:
         if not places:
             return 0
         consumer.assign(places)
+        consumer.pause(*places)  # only asked about: without this it would fetch events, which nobody reads
         ends, starts = await consumer.end_offsets(places), await consumer.beginning_offsets(places)
         lag = 0
         for place in places:

@@ -7,13 +7,13 @@ Configured by SPANFOLD_GRPC_PORT, SPANFOLD_HTTP_HOST, SPANFOLD_MAX_EXPORT_BYTES 
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
+import structlog
 
 from pipeline.config import Settings
 from pipeline.errors import SettingError
@@ -25,7 +25,7 @@ from pipeline.ingest.front import FrontDoor
 from pipeline.ingest.otlp_answers import code_of, status_message, taken_message
 from pipeline.ingest.otlp_export import Taken, take_export
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 OFF = -1  # of SPANFOLD_GRPC_PORT
 _COLLECTOR = "opentelemetry.proto.collector"
@@ -59,7 +59,7 @@ class GrpcDoor:
         except RuntimeError as error:
             raise SettingError(f"Cannot listen on {address}.", remedy="Set SPANFOLD_GRPC_PORT.") from error
         await self._server.start()
-        log.info("listening on grpc://%s:%d", self._settings.http_host, self.port)
+        log.info("listening", url=f"grpc://{self._settings.http_host}:{self.port}")
 
     async def stop(self) -> None:
         """Answer what is under way, then close."""

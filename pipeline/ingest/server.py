@@ -6,13 +6,13 @@ Scale by running more of these processes behind a load balancer; they share noth
 
 import asyncio
 import gc
-import logging
 import signal
 import socket
 import ssl
 import sys
 from types import FrameType
 
+import structlog
 import uvicorn
 
 from pipeline.config import Settings
@@ -25,7 +25,7 @@ from pipeline.metrics import heap
 from pipeline.patience import until
 from pipeline.registry import InitialProject, Registry, open_registry
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _GRACE_SECONDS = 5
 
@@ -47,7 +47,8 @@ def serve(settings: Settings, find_score: FindScore | None = None) -> None:
         check_grpc_port(settings)
         check_certificate(settings)
         scheme = "https" if settings.http_certificate_path else "http"
-        log.info("listening on %s://%s:%d", scheme, *listener.getsockname()[:2])
+        host, port = listener.getsockname()[:2]
+        log.info("listening", url=f"{scheme}://{host}:{port}")
         _end_well_after_signals()
         _collect_garbage_rarely()
         uvicorn.Server(server_config(settings, registry, find_score, warm=True)).run(sockets=[listener])
@@ -61,7 +62,7 @@ def prepare_project(registry: Registry, settings: Settings) -> None:
     if initial.given:
         registry.ensure_initial_project(initial)
     elif not registry.has_projects():
-        log.warning("The registry has no project yet, every request will be refused. Set SPANFOLD_INIT_PROJECT_*.")
+        log.warning("no_project", remedy="Every request will be refused. Set SPANFOLD_INIT_PROJECT_*.")
 
 
 def initial_project(settings: Settings) -> InitialProject:

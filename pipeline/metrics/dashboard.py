@@ -103,7 +103,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Refused rows and repeated reads",
             "ops",
             (
-                _rate("spanfold_refused_rows_total", "table", "refused: {{table}}"),
+                _rate("spanfold_refused_rows_total", "table, code", "refused: {{table}}, code {{code}}"),
                 ("sum(rate(spanfold_store_read_retries_total[$__rate_interval]))", "read again"),
             ),
         ),
@@ -179,6 +179,27 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                 _rate("spanfold_ingest_media_uploads_total", "outcome", "media: {{outcome}}"),
                 ("sum(rate(spanfold_ingest_overflow_events_total[$__rate_interval]))", "overflow"),
             ),
+        ),
+    ),
+    "Is everything accounted for?": (
+        Panel(
+            "Records that do not add up",
+            "short",
+            (("max by (kind) (spanfold_ledger_missing_records)", "{{kind}}"),),
+            text="Of the last hour of the log. Anything but unproven is a loss.",
+        ),
+        Panel(
+            "Traces audited",
+            "ops",
+            (
+                ("sum(rate(spanfold_audit_traces_total[$__rate_interval]))", "looked at"),
+                _rate("spanfold_audit_wrong_traces_total", "divergence", "wrong: {{divergence}}"),
+            ),
+        ),
+        Panel(
+            "Since ledger and audit were through",
+            "s",
+            (("time() - (max(spanfold_watch_last_look_timestamp_seconds) > 0)", "last look"),),
         ),
     ),
     "Processes": (

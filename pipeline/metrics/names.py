@@ -12,7 +12,10 @@ from pipeline.metrics.spec import EVERY, LONG, SHORT, SIZES, STREAM, Role, Spec,
 
 _INGEST, _WORKER, _EVALUATOR = Role.INGEST, Role.WORKER, Role.EVALUATOR
 _BLAMES = ("server", "size", "memory", "row", "unknown")  # pipeline/store/errors.py
-_TABLES = ("raw_events", "observations_rows", "scores_rows", "traces_rows", "offset_ranges", "dead_letters_rows")
+_TABLES = (
+    "raw_events", "observations_rows", "scores_rows", "traces_rows", "offset_ranges",
+    "dead_letters_rows", "edge_counts",
+)  # fmt: skip
 
 
 class Metric(StrEnum):
@@ -164,7 +167,13 @@ class Metric(StrEnum):
     ROWS = "spanfold_rows_total", counter("rows", STREAM, "Rows that the store has acknowledged.", table=_TABLES)
     REFUSED = (
         "spanfold_refused_rows_total",
-        counter("rows", STREAM, "Rows that the store refuses for what is in them.", table=_TABLES),
+        counter(
+            "rows",
+            STREAM,
+            "Rows that the store refuses for what is in them; unknown: by a code that error_codes.py does not list.",
+            table=_TABLES,
+            code=("known", "unknown"),
+        ),
     )
     STORE_RETRIES = (
         "spanfold_store_retries_total",

@@ -6,7 +6,6 @@ How it fails: SettingError where the address cannot be had; a client that is sil
 Configured by SPANFOLD_METRICS_HOST and SPANFOLD_METRICS_PORT.
 """
 
-import logging
 import socket
 import sys
 import threading
@@ -15,9 +14,11 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any, NamedTuple
 
+import structlog
+
 from pipeline.errors import SettingError
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 OFF = -1  # as a port: no server
 _SILENCE = 5  # seconds
@@ -75,7 +76,7 @@ class _Server(ThreadingTCPServer):  # not http.server's own: that one asks DNS f
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is no news; anything else is a bug, of which the process shall not die."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
-            log.exception("An answer to %s failed.", client_address)
+            log.exception("answer_failed", client=str(client_address))
 
 
 class _Handler(BaseHTTPRequestHandler):

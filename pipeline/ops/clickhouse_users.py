@@ -33,10 +33,11 @@ VIEWS = (
     "cost_by_segment", "cost_history", "cache_savings", "metering", "pricing_coverage", "media",
 )  # fmt: skip
 WITH_PROJECT = ("traces_rows", "observations_rows", "scores_rows", "raw_events", "cost_history_rows")
+_OWNS = "SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW, OPTIMIZE, TRUNCATE"
 GRANTS: Mapping[str, tuple[str, ...]] = {
     OWNER: (
-        "SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW, OPTIMIZE, TRUNCATE"
-        " ON {database}.*",
+        f"{_OWNS} ON {{database}}.*",
+        f"{_OWNS}, DROP DATABASE ON {{database}}_shadow.*",  # `replay --into shadow` makes it and takes it away
     ),
     WRITER: ("SELECT, INSERT ON {database}.*",),
     READER: ("SELECT ON {database}.*",),

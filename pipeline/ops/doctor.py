@@ -26,6 +26,7 @@ from pipeline.local.java import OLDEST, java_version
 from pipeline.local.ports import is_open
 from pipeline.local.probes import http_status
 from pipeline.ops.doctor_services import check_broker, check_registry, check_store, check_topics
+from pipeline.ops.durability import check_durability
 from pipeline.ops.finding import Finding
 
 _LEAST_FREE = 2 * 2**30  # bytes
@@ -37,6 +38,7 @@ async def examine(settings: Settings) -> list[Finding]:
     services = await asyncio.gather(
         check_broker(settings),
         check_topics(settings),
+        check_durability(settings),
         asyncio.to_thread(check_store, settings),
         asyncio.to_thread(check_registry, settings),
     )

@@ -22,6 +22,9 @@ from pipeline.topic_limits import LARGEST, TIMESTAMPS, Configs, read_configs, to
 LARGEST_RECORD = 16 * 2**20  # bytes, compressed batch included
 REACH_WITHIN = 30.0  # seconds
 _DAY = 24 * 3600 * 1000  # ms
+MIN_IN_SYNC = "min.insync.replicas"
+ENOUGH_REPLICAS = 3  # with so many, two can be asked for and one broker may still be away
+IN_SYNC = 2
 _RETRY = 0.5  # seconds between attempts to reach the broker
 _POLL = 0.05
 
@@ -39,12 +42,14 @@ class TopicSpec:
     retention: int
 
     def request(self, replication: int) -> NewTopic:
-        """What the admin client is asked to create."""
+        """What the admin client is asked to create; of enough replicas none acknowledges alone."""
         config = {
             TIMESTAMPS: "LogAppendTime",
             LARGEST: str(LARGEST_RECORD),
             "retention.ms": str(self.retention),
         }
+        if replication >= ENOUGH_REPLICAS:
+            config[MIN_IN_SYNC] = str(IN_SYNC)
         return NewTopic(self.name, self.partitions, replication, topic_configs=config)
 
 

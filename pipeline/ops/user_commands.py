@@ -1,4 +1,4 @@
-"""The command that makes users of ClickHouse; cli.py registers it."""
+"""The commands that make users of ClickHouse and say what users of Kafka need; cli.py registers them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,9 @@ def clickhouse_users(
     passwords: Annotated[
         Path, typer.Option("--passwords", metavar="DIR", help="A file NAME for each user; missing ones are made.")
     ],
-    owner: Annotated[str, typer.Option(help="Who migrates and applies retention.")] = "spanfold_migrate",
+    owner: Annotated[
+        str, typer.Option(help="The operator: migrates, replays, applies retention.")
+    ] = "spanfold_migrate",
     writer: Annotated[str, typer.Option(help="What worker, ingest and evaluate run as.")] = "spanfold_roles",
     reader: Annotated[list[str] | None, typer.Option(help="Who reads everything. [default: spanfold_read]")] = None,
     analyst: Annotated[
@@ -39,6 +41,26 @@ def clickhouse_users(
         print("\n".join(f"{statement};" for statement in made))
 
 
+def kafka_acls(
+    ingest: Annotated[str, typer.Option(help="Principal of front doors; empty: leave out.")] = "User:spanfold-ingest",
+    worker: Annotated[str, typer.Option(help="Principal of workers.")] = "User:spanfold-worker",
+    evaluator: Annotated[str, typer.Option(help="Principal of evaluators.")] = "User:spanfold-evaluator",
+    operator: Annotated[str, typer.Option(help="Principal of who runs commands.")] = "User:spanfold-operator",
+) -> None:
+    """Print the commands of Kafka's own tool that give each role just the rights it needs.
+
+    Examples: `spanfold kafka-acls`, `spanfold kafka-acls --worker User:fold --operator "" | sh`
+    """
+    from pipeline.local.stack import load_settings
+    from pipeline.ops.kafka_rights import EVALUATOR, INGEST, OPERATOR, WORKER, commands
+
+    named = {INGEST: ingest, WORKER: worker, EVALUATOR: evaluator, OPERATOR: operator}
+    for principal in filter(None, named.values()):
+        if not all(principal.partition(":")):
+            raise SettingError(f"{principal!r} is no principal.", remedy="Write User:NAME, as Kafka does.")
+    print("\n".join(commands(load_settings(), {who: principal for who, principal in named.items() if principal})))
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, found, project = text.partition("=")
     if not found or not project:
@@ -47,5 +69,6 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def register(app: typer.Typer) -> None:
-    """Add it to the program."""
+    """Add them to the program."""
     app.command(name="clickhouse-users", rich_help_panel="Set up")(clickhouse_users)
+    app.command(name="kafka-acls", rich_help_panel="Set up")(kafka_acls)

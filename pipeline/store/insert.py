@@ -32,7 +32,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
-from pipeline.store.error_codes import CODES, Blame
+from pipeline.store.error_codes import Blame
 from pipeline.store.errors import StoreError, blame, error_code
 from pipeline.store.native import EncodeError, encode
 from pipeline.store.retry import Backoff, OnRetry, Outages
@@ -210,7 +210,7 @@ class Inserter:
 
 def _tell(table: str, bad: Refused) -> None:
     """A refused row in the log; loudly where nobody has said yet what its code means."""
-    known = bad.code is None or bad.code in CODES
+    known = bad.is_known
     say = log.error if known else log.critical
     say(
         "row_refused" if known else "row_refused_for_unknown_code",

@@ -15,6 +15,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
+from pipeline.store.error_codes import CODES
 from pipeline.store.errors import error_code
 from pipeline.store.native import EncodeError, encode
 from pipeline.store.tables import Table
@@ -34,6 +35,11 @@ class Refused(NamedTuple):
     row: NamedTuple
     code: int | None
     message: str
+
+    @property
+    def is_known(self) -> bool:
+        """Whether somebody has said that this is a row's fault, or it was found out by experiment."""
+        return self.code is None or self.code in CODES
 
 
 class Sifted(NamedTuple):

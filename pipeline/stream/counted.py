@@ -61,7 +61,8 @@ class CountedStore:
         """As the inserter's."""
         refused = await self._inserter.insert(table, rows, token)
         self._metrics.add(Metric.ROWS, len(rows) - len(refused), table)
-        self._metrics.add(Metric.REFUSED, len(refused), table)
+        for code, count in Counter("known" if each.is_known else "unknown" for each in refused).items():
+            self._metrics.add(Metric.REFUSED, count, table, code)
         return refused
 
 

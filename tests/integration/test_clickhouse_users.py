@@ -18,6 +18,7 @@ from pipeline.config import Settings
 from pipeline.ops.clickhouse_users import (
     ANALYST,
     GRANTS,
+    OWNER,
     READER,
     VIEWS,
     WITH_PROJECT,
@@ -121,6 +122,25 @@ def test_a_reader_reads_all_and_a_writer_writes_and_neither_changes_tables(data:
     told = ask(with_rights(data, WRITER), insert, "SELECT count() FROM spanfold.offset_ranges", *change)
     assert told[1].strip() == "1"
     assert refused(told) == [False, False, True, True, True]
+
+
+def test_an_owner_fills_shadow_tables_moves_them_into_the_live_ones_and_drops_no_other_database(data: Path) -> None:
+    """What `spanfold replay --into shadow` and `swap` do, statement by statement, as the operator's user."""
+    there = SETTINGS.model_copy(update={"clickhouse_database": "spanfold_shadow"})
+    row = "(project_id, trace_id, name, first_seen, row_version) VALUES ('shop', 'moved', 'n', now64(6), 2)"
+    (partition,) = ask(str(data / "data"), "SELECT any(_partition_id) FROM spanfold.traces_rows")
+    move = f"MOVE PARTITION ID '{partition.strip()}' TO TABLE spanfold.traces_rows"
+    allowed = [
+        *(render(migration, there) for migration in read_migrations()),
+        f"INSERT INTO spanfold_shadow.traces_rows {row}",
+        f"ALTER TABLE spanfold_shadow.traces_rows {move}",
+        "DROP DATABASE spanfold_shadow SYNC",
+        "DELETE FROM spanfold.traces_rows WHERE trace_id = 'moved'",
+    ]
+    others = ("DROP DATABASE spanfold", "CREATE DATABASE mine", "CREATE TABLE default.mine (a Int8) ENGINE = Memory")
+    told = ask(with_rights(data, OWNER), *allowed, *others)
+    assert [each for each in told[: len(allowed)] if each.startswith("refused")] == []
+    assert refused(told[len(allowed) :]) == [True] * len(others)
 
 
 def test_every_statement_is_understood_by_the_engine_s_parser(clickhouse: ClickHouseProcess) -> None:

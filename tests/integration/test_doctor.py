@@ -39,12 +39,14 @@ async def test_a_good_installation_passes_every_check(stack: Stack) -> None:
     settings = stack.settings.model_copy(update={"http_port": find_free_port()})
     findings = await examine(settings)
     assert [finding for finding in findings if not finding.ok] == []
-    assert {finding.check for finding in findings} >= {"python", "disk", "kafka", "topics", "clickhouse", "registry"}
+    assert {finding.check for finding in findings} >= {
+        "python", "disk", "kafka", "topics", "durability", "clickhouse", "registry",
+    }  # fmt: skip
 
 
 async def test_everything_that_is_unreachable_is_told_at_once_with_a_remedy(tmp_path: Path) -> None:
     failed = [finding for finding in await examine(nowhere(tmp_path)) if not finding.ok]
-    assert [finding.check for finding in failed] == ["kafka", "topics", "clickhouse"]
+    assert [finding.check for finding in failed] == ["kafka", "topics", "durability", "clickhouse"]
     assert all(finding.remedy for finding in failed)
 
 

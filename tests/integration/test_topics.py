@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from pipeline.config import Settings
 from pipeline.local.kafka import LocalKafka
 from pipeline.local.ports import find_free_port
-from pipeline.ops.topics import TopicError, TopicState, ensure_topics
+from pipeline.ops.topics import MIN_IN_SYNC, TopicError, TopicState, ensure_topics
 
 pytestmark = pytest.mark.stack
 
@@ -49,6 +49,7 @@ async def test_missing_topics_are_created_as_declared(
     assert events["message.timestamp.type"] == dead_letters["message.timestamp.type"] == "LogAppendTime"
     assert events["max.message.bytes"] == dead_letters["max.message.bytes"] == str(16 * 2**20)
     assert int(events["retention.ms"]) == 7 * 24 * 3600 * 1000
+    assert events[MIN_IN_SYNC] == "1"  # there is one broker
     assert int(dead_letters["retention.ms"]) == 30 * 24 * 3600 * 1000
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +17,7 @@ from pipeline.config import Settings
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
 EXAMPLE = ROOT / "infra" / "docker" / ".env.example"
+DOCKERFILE = (ROOT / "infra" / "docker" / "Dockerfile").read_text()
 PLACEHOLDER = re.compile(r"\$\{(?P<name>[A-Z_]+)(?P<rule>:[?-])?(?P<word>[^}]*)\}")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text())["services"]
 OURS = ("migrate", "ingest", "worker", "evaluator")
@@ -150,6 +152,31 @@ def test_prometheus_asks_every_role_at_the_port_where_it_shows_metrics() -> None
 def test_every_setting_of_our_roles_exists() -> None:
     variables = {name for role in OURS for name in SERVICES[role]["environment"] if name.startswith("SPANFOLD_")}
     assert {name.removeprefix("SPANFOLD_").lower() for name in variables} <= set(Settings.model_fields)
+
+
+def test_the_image_has_what_the_compose_file_offers() -> None:
+    """A store that is offered and not installed fails at the first medium, not at the start."""
+    offered = {"postgresql+psycopg": "postgres", "s3://": "s3", "SPANFOLD_OTEL_ENDPOINT": "otel"}
+    assert all(what in FILE.read_text() for what in offered)
+    commands = [line for line in DOCKERFILE.splitlines() if "uv sync" in line]
+    assert len(commands) == 2
+    assert all(set(re.findall(r"--extra (\w+)", line)) == set(offered.values()) for line in commands)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(offered.values()) <= set(extras)
+
+
+def test_each_worker_of_a_scaled_service_has_an_instance_id_of_its_own(tmp_path: Path) -> None:
+    """The command itself is run, with another program in spanfold's place and another file in /etc/hostname's."""
+    worker = SERVICES["worker"]
+    assert "SPANFOLD_INSTANCE_ID" not in worker["environment"]  # it would be the same for all
+    (tmp_path / "spanfold").write_text('#!/bin/sh\necho "$1 $SPANFOLD_INSTANCE_ID"\n')
+    (tmp_path / "spanfold").chmod(0o755)
+    (tmp_path / "hostname").write_text("3f2a\n")
+    (command,) = worker["command"]
+    command = command.replace("$$", "$").replace("/etc/hostname", str(tmp_path / "hostname"))
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    said = subprocess.run([*worker["entrypoint"], command], env=path, capture_output=True, check=True, timeout=30)
+    assert said.stdout == b"worker worker-3f2a\n"
 
 
 def test_files_that_are_mounted_are_there() -> None:

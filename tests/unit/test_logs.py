@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,3 +81,24 @@ def test_a_line_about_a_trace_names_its_project_and_the_other_way_of_naming_is_n
         names = {keyword.arg for keyword in call.keywords}
         assert not names & {"trace_id", "project_id"}, f"line {call.lineno}: say project and trace"
         assert "trace" not in names or "project" in names, f"line {call.lineno}: which project's trace?"
+
+
+EMBEDDED = PACKAGE / "local" / "clickhouse"  # the engine in a process of its own, which is no role
+STACKS = PACKAGE / "metrics" / "heartbeat.py"  # the stacks of all threads, which are for people and many lines
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_line_is_an_event_with_its_values_by_name(path: Path) -> None:
+    """A text with values in it can be read, not counted, nor searched for one of its values."""
+    if path.is_relative_to(EMBEDDED) or path == STACKS:
+        return
+    for call in calls(path):
+        assert len(call.args) == 1, f"line {call.lineno}: values by name"
+        event = call.args[0]
+        parts = event.values if isinstance(event, ast.JoinedStr) else [event]  # of fixed words
+        for part in parts:
+            if isinstance(part, ast.Constant):
+                assert re.fullmatch(r"[a-z0-9_]+", str(part.value)), f"line {call.lineno}: {part.value!r} is no event"
+            else:
+                named = part.value if isinstance(part, ast.FormattedValue) else part
+                assert isinstance(named, ast.Name | ast.Attribute | ast.IfExp), f"line {call.lineno}: no event"

@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.config import Settings
 from pipeline.events.priced import CostSource, UsageSource
 from pipeline.events.reasons import Reason
 from pipeline.metrics import Metric, Metrics, Role
@@ -16,10 +17,12 @@ from pipeline.metrics.page import page
 from pipeline.metrics.registry import PROCESS
 from pipeline.metrics.spec import Kind
 from pipeline.store.errors import Blame
-from pipeline.store.tables import TABLES
+from pipeline.store.tables import EDGE_COUNTS, TABLES
 from pipeline.stream import counted, pressure
 from pipeline.stream.counted import Step
 from pipeline.stream.stages import Stage
+from pipeline.stream.topic_table import keep_in_topic
+from pipeline.stream.topology import copies
 
 DOCS = Path(__file__).parents[2] / "docs"
 STRANGERS = {"project", "project_id", "trace", "trace_id", "path", "user", "model", "name", "key"}
@@ -79,6 +82,8 @@ def test_labels_say_what_the_rooms_say() -> None:
     assert set(Metric.STORE_RETRIES.spec.values["blame"]) == set(Blame)
     assert set(Metric.DEAD_LETTERS.spec.values["reason"]) == set(Reason)
     assert set(Metric.ROWS.spec.values["table"]) <= set(TABLES)
+    copied = {copy.table for copy in copies(Settings(), keep_in_topic)}
+    assert set(Metric.ROWS.spec.values["table"]) >= copied >= {EDGE_COUNTS}
     assert set(Metric.CALLS.spec.values["cost_source"]) == set(get_args(CostSource))
     assert set(Metric.CALLS.spec.values["usage_source"]) == set(get_args(UsageSource))
     assert set(Metric.STAGE_SECONDS.spec.values["stage"]) == set(get_args(Stage))

@@ -28,13 +28,14 @@ def main() -> int:
     arguments = _arguments().parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        engine = Engine(arguments.data.resolve(), EngineOptions(memory_ratio=arguments.memory_ratio))
+        options = EngineOptions(memory_ratio=arguments.memory_ratio, config=arguments.config)
+        engine = Engine(arguments.data.resolve(), options)
     except SpanfoldError as error:
         log.error("%s", error)
         return 1
     try:
-        options = ServerOptions(user=arguments.user, password=arguments.password)
-        uvloop.run(_serve(engine, options, arguments.host, arguments.port, arguments.grace))
+        access = ServerOptions(user=arguments.user, password=arguments.password)
+        uvloop.run(_serve(engine, access, arguments.host, arguments.port, arguments.grace))
     finally:
         engine.close()
     return 0
@@ -79,6 +80,7 @@ def _arguments() -> argparse.ArgumentParser:
         help="ask for this password (default: SPANFOLD_CLICKHOUSE_PASSWORD); empty asks for none",
     )
     parser.add_argument("--grace", type=float, default=8.0, help="seconds that running requests get at SIGTERM")
+    parser.add_argument("--config", type=Path, help="a configuration file of ClickHouse's own, such as for backups")
     parser.add_argument("--memory-ratio", type=float, default=0.4, help="part of the memory that queries may take")
     return parser
 

@@ -45,11 +45,15 @@ class EngineOptions:
     """Threads for merges; the same for other background work."""
     mark_cache_bytes: int = 256 * 2**20
     """Largest cache of index marks."""
+    config: Path | None = None
+    """A configuration file of ClickHouse's own, for what has no option here, such as where backups may go."""
 
     def connection_string(self, data: Path) -> str:
         """What chDB connects to; every connection of a process must use the same."""
+        own = {"config-file": str(self.config)} if self.config else {}
         return f"{data}?" + urlencode(
-            {
+            own
+            | {
                 "log-level": "none",
                 "max_server_memory_usage_to_ram_ratio": self.memory_ratio,
                 "background_pool_size": self.background_threads,
