@@ -25,6 +25,7 @@ from pipeline.events.priced import Pricer
 from pipeline.store import tables
 from pipeline.store.insert import Inserter
 from pipeline.store.rows import TraceRow
+from pipeline.stream.archived import Keep
 from pipeline.stream.refold import Refold, refold
 from pipeline.stream.retention import Keeps
 from pipeline.stream.rows import Rows, tombstones
@@ -37,10 +38,19 @@ class RefusedRowsError(SpanfoldError):
 
 
 class Mender:
-    """Writes; one trace at a time."""
+    """Writes; one trace at a time. `keep` stores the media of its events before that (stream/archived.py)."""
 
-    def __init__(self, client: Client, store: Inserter, keeps: Keeps, trace_bytes: int, *, trust_archive: bool) -> None:
-        self._client, self._store, self._keeps = client, store, keeps
+    def __init__(
+        self,
+        client: Client,
+        store: Inserter,
+        keeps: Keeps,
+        trace_bytes: int,
+        *,
+        trust_archive: bool,
+        keep: Keep | None = None,
+    ) -> None:
+        self._client, self._store, self._keeps, self._keep = client, store, keeps, keep
         self._trace_bytes, self._trust_archive = trace_bytes, trust_archive
 
     async def mend(self, wrong: Diagnosis, claims: Sequence[Claim], price: Pricer) -> bool:
@@ -64,7 +74,7 @@ class Mender:
         return True
 
     def _fold(self, wrong: Diagnosis, price: Pricer) -> Refold | None:
-        for folded in refold(self._client, [wrong.name], price, self._trace_bytes):
+        for folded in refold(self._client, [wrong.name], price, self._trace_bytes, self._keep):
             same = folded.archived == wrong.archived and not folded.unreadable and not folded.found
             return folded if same else None
         empty = Refold(self._client, wrong.name)

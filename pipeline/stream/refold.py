@@ -8,14 +8,13 @@ How it fails: clickhouse-connect's errors pass through. What a caller must look 
 archive has expired). Rows made from fewer events than stored ones must not replace them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from clickhouse_connect.driver.client import Client
 
 from pipeline.errors import SpanfoldError
 from pipeline.events.keys import event_identity, trace_hash
-from pipeline.events.media import Medium
 from pipeline.events.model import Event, Kind, Micros
 from pipeline.events.priced import Pricer
 from pipeline.fold.build import build, rest
@@ -24,12 +23,10 @@ from pipeline.fold.state import TraceState
 from pipeline.store import lookups
 from pipeline.store.lookups import RawEvent, TraceKey
 from pipeline.store.rows import RawEventRow
-from pipeline.stream.archived import Reading, take
+from pipeline.stream.archived import Keep, Reading, take
 from pipeline.stream.contents import contents
 from pipeline.stream.retention import KeepForEver, Keeps
 from pipeline.stream.rows import Rows, add_rows
-
-Keep = Callable[[str, Medium], None]  # a project's medium
 
 
 class ArchiveBehindError(SpanfoldError):
@@ -65,13 +62,10 @@ class Refold:
                 shed(state)
                 limit = max(limit, 2 * state.size)
             self.archived += 1
-            reading = take(state, raw)
+            reading = take(state, raw, keep=self._keep)
             if reading is None:
                 self.unreadable += 1
                 continue
-            if self._keep is not None:
-                for medium in reading.media:
-                    self._keep(state.project_id, medium)
             if len(reading.all) > 1 and raw.kind == Kind.OBSERVATION.value:
                 self._look_around(raw, reading)
         if self.found:
@@ -122,7 +116,7 @@ def refold(
 ) -> Iterator[Refold]:
     """Each of these traces that has an archived event, in the order of their names, one in memory at a time.
 
-    `keep` is given the media in their events, which a version of the code may have archived that knew of none.
+    `keep` is given the media in their events (archived.py); who writes the rows must give it.
     """
     for name, raws in groupby(lookups.read_back(client, names), lambda raw: (raw.project_id, raw.trace_id)):
         each = Refold(client, name, keep)

@@ -13,7 +13,6 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
 from pipeline.metrics import Metric, Metrics
 from pipeline.metrics.tracing import Tracing
@@ -36,7 +35,7 @@ from pipeline.stream.guard import Guard, prove
 from pipeline.stream.guard import Limits as GuardLimits
 from pipeline.stream.intake import Intake
 from pipeline.stream.load import load_of
-from pipeline.stream.media import MediaKeeper
+from pipeline.stream.media import open_media
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.overflow import Overflow
 from pipeline.stream.partition import Limits
@@ -83,7 +82,8 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
             chunk.ack()
 
     prices = PriceShelf(registry, settings.prices_refresh)
-    archive = Archive(client, prices, outbox.mover.partitions, settings.trace_bytes, metrics)
+    keep = open_media(settings, metrics)
+    archive = Archive(client, prices, outbox.mover.partitions, settings.trace_bytes, metrics, keep.put)
     flush = Flush(store, outbox, commit, archive.events_of, metrics, tracing)
     waits = Waits(settings.first, settings.hold, settings.rest)
     retention = RetentionBook(registry)
@@ -109,7 +109,6 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
         GuardLimits(share, settings.guard_count, settings.guard_window),
         partial(prove, client, settings.max_event_bytes, share),
     )
-    keep = MediaKeeper(MediaStore(open_blobs(settings.blobs)), metrics)
     prepare = Preparation(prices.counter)
     aside = FreshFirst(settings.fresh_first, settings.overflow_topic, outbox.mover.partitions)
     pipeline = Pipeline(
