@@ -75,8 +75,9 @@ def take(state: TraceState, raw: RawEvent, offset: int = ELSEWHERE, keep: Keep |
     reading = read(raw)
     if reading is None:
         return None
-    for medium in reading.media if keep else ():
-        keep(state.project_id, medium)
+    if keep is not None:
+        for medium in reading.media:
+            keep(state.project_id, medium)
     if reading.event is not None:
         state.restore(reading.event, raw.identity, offset, len(raw.value))
     else:
