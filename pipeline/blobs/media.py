@@ -23,7 +23,7 @@ from pipeline.errors import SpanfoldError
 
 FRESH = 86_400.0  # seconds for which a medium that was wanted need not be told so again
 THERE, DECLARED, LEAVING = ".json", ".declared.json", ".leaving"  # after the id
-_FOLDER = "project="
+_FOLDER, _SWEPT = "project=", "media/swept"
 
 
 class MediaError(SpanfoldError):
@@ -161,9 +161,24 @@ class MediaStore:
         """Begin to write the bytes themselves."""
         return self._blobs.create(_name(project_id, media_id))
 
+    def swept_at(self) -> float:
+        """When retention last looked at all media; 0: never."""
+        content = self._blobs.read(_SWEPT)
+        return float(content) if content else 0.0
+
+    def remember_sweep(self, at: float) -> None:
+        """Retention has looked at all of them."""
+        file = self._blobs.create(_SWEPT)
+        file.write(repr(at).encode())
+        file.commit()
+
     def _read(self, name: str) -> Media | None:
+        """None also for what is damaged, or of a version that tells more than this one knows: it is asked for anew."""
         content = self._blobs.read(name)
-        return Media(**orjson.loads(content)) if content else None
+        try:
+            return Media(**orjson.loads(content)) if content else None
+        except (orjson.JSONDecodeError, TypeError):
+            return None
 
     def _write(self, project_id: str, kind: str, media: Media) -> None:
         file = self._blobs.create(_name(project_id, media.id) + kind)

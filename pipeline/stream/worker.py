@@ -45,12 +45,12 @@ def run_worker(settings: Settings) -> None:
     uvloop.run(_fold(settings, registry))
 
 
-def run_evaluator(settings: Settings, watch: Watching | None = None) -> None:
-    """Evaluate until SIGTERM or SIGINT, and `watch` beside it, which is told whether this process is its group's first.
+def run_evaluator(settings: Settings, *watching: Watching) -> None:
+    """Evaluate until SIGTERM or SIGINT, and these beside it, which are told whether this process is its group's first.
 
     Raises SpanfoldError where the store or the port cannot be opened.
     """
-    uvloop.run(_evaluate(settings, watch))
+    uvloop.run(_evaluate(settings, watching))
 
 
 async def _fold(settings: Settings, registry: Registry) -> None:
@@ -85,7 +85,7 @@ async def _fold(settings: Settings, registry: Registry) -> None:
     await asyncio.to_thread(tracing.close)
 
 
-async def _evaluate(settings: Settings, watch: Watching | None) -> None:
+async def _evaluate(settings: Settings, watching: Sequence[Watching]) -> None:
     await check_access(settings)
     metrics = Metrics(Role.EVALUATOR, settings.instance_id)
     worker = build_evaluation_worker(settings, metrics)
@@ -107,8 +107,8 @@ async def _evaluate(settings: Settings, watch: Watching | None) -> None:
             "gauges_failed": Gauges(metrics, Consumers(worker.app, worker.tables_app), store_watch.show).run(),
             "heartbeat_failed": heart.run(),
         }
-        if watch is not None:
-            background["watch_failed"] = watch(settings, metrics, evaluation.is_first)
+        for watch in watching:
+            background[f"{watch.__name__}_failed"] = watch(settings, metrics, evaluation.is_first)
         await _run_until_signal(worker.app, assigned, background, worker.outbox, close)
 
 

@@ -88,9 +88,7 @@ async def test_after_growth_a_trace_whose_rows_expired_is_known_where_its_next_e
     days_ago = time.time_ns() // 1000 - 5 * 86_400_000_000
     names = [f"t{number}" for number in range(20)] + ODD_IDS
     rows = [
-        raw_event_row(
-            name, trace_id=name, partition=partition_of(record_key("project", name), 2), first_seen=days_ago
-        )
+        raw_event_row(name, trace_id=name, partition=partition_of(record_key("project", name), 2), first_seen=days_ago)
         for name in names
     ]
     await inserter.insert("raw_events", rows, "a")

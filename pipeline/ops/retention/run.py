@@ -4,14 +4,17 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 from clickhouse_connect.driver.client import Client
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
 from pipeline.errors import SpanfoldError
 from pipeline.ops.retention.apply import TAKEN_SECONDS, Change, Scope, apply, wait_for_workers
+from pipeline.ops.retention.media import Sweep, Swept
 from pipeline.ops.retention.rules import read_rules
 from pipeline.registry import Registry, RetentionDays, open_registry
 from pipeline.store.client import connect
@@ -62,6 +65,20 @@ def run_apply(settings: Settings, project: str, *, wait: float | None, dry_run: 
     verb = "would get" if dry_run else "got"
     rows, leaving = sum(change.rows for change in done), sum(change.leaving for change in done)
     print(f"{rows} rows in {len(done)} partitions {verb} another moment; {leaving} of them have expired by it")
+
+
+def run_media(settings: Settings, project: str, *, dry_run: bool, as_json: bool) -> None:
+    """Remove what has no row any more, with a line for each project and each some thousand media."""
+    store = MediaStore(open_blobs(settings.blobs))
+    with _registry(settings) as registry, _store(settings) as client:
+        sweep = Sweep(client, store, read_rules(registry), dry_run=dry_run, progress=_print_swept)
+        swept = sweep.run([project] if project else [])
+    if as_json:
+        print(json.dumps([asdict(each) for each in swept]))
+        return
+    verb = "would leave" if dry_run else "left"
+    removed, size, orphans = (sum(getattr(each, name) for each in swept) for name in ("removed", "bytes", "orphans"))
+    print(f"{removed} media of {size} bytes {verb}, and {orphans} declarations without bytes, of {len(swept)} projects")
 
 
 def run_pin(settings: Settings, project: str, trace: str, note: str, *, wait: float | None) -> None:
@@ -116,6 +133,13 @@ def _applied(client: Client, settings: Settings, registry: Registry, project: st
 def _print_change(change: Change) -> None:
     gone = f", {change.leaving} of them expired" if change.leaving else ""
     _tell(f"{change.table} {change.partition}: {change.rows} rows{gone}")
+
+
+def _print_swept(swept: Swept) -> None:
+    _tell(
+        f"{swept.project_id}: {swept.looked_at} media not wanted for long, {swept.referred} referred to by rows, "
+        f"{swept.removed} without"
+    )
 
 
 def _tell(text: str) -> None:
