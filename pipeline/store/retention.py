@@ -29,8 +29,15 @@ DEFAULT_DAYS: Mapping[Kind, int] = {Kind.ARCHIVE: 90, Kind.ROWS: 0, Kind.DEAD_LE
 """What holds where the registry says nothing, in days; 0: for ever."""
 
 
+OWN_TIME = (
+    "multiIf(score_group = '', first_seen, is_deleted = 1, updated_at, greatest(first_seen, least(at, updated_at)))"
+)
+"""Of a score without a trace: its own, which no client's clock moves before its group's first or past the row's making.
+What takes a score back stays as long as what it hides. As stream/rows.py writes it."""
+
+
 class Bounded(NamedTuple):
-    """A table whose rows leave: `since` is the column that their days count from."""
+    """A table whose rows leave: `since` is the column, or the expression, that their days count from."""
 
     table: str
     kind: Kind
@@ -42,7 +49,7 @@ BOUNDED: tuple[Bounded, ...] = (
     Bounded("raw_events", Kind.ARCHIVE, "timestamp"),  # from when the event came: a late one is kept as long as others
     Bounded("traces_rows", Kind.ROWS, "first_seen"),
     Bounded("observations_rows", Kind.ROWS, "first_seen"),
-    Bounded("scores_rows", Kind.ROWS, "first_seen"),
+    Bounded("scores_rows", Kind.ROWS, OWN_TIME),
     Bounded("cost_history_rows", Kind.COST_HISTORY, "repriced_at"),
     Bounded("dead_letters_rows", Kind.DEAD_LETTERS, "failed_at", traced=False),
 )

@@ -8,6 +8,7 @@ once, while nobody waits long for a row to appear.
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from pipeline.evaluate.requests import EvaluationRequest
@@ -99,8 +100,8 @@ class Collector:
             rows = Rows([], [], [])
             at = Micros(time.time_ns() // 1000)
             for state, result, settled in built:
-                until = self._until(state.project_id, state.trace_id, state.first_seen)
-                add_rows(rows, state, result, settled=settled, now=at, expires=until)
+                until = partial(self._until, state.project_id, state.trace_id)
+                add_rows(rows, state, result, settled=settled, now=at, until=until)
         return Collected(rows, released, wanted_, settled_)
 
     def _candidates(self, partition: Partition, due: dict[bytes, bool]) -> list[tuple[bytes, TraceState]]:

@@ -9,6 +9,7 @@ archive has expired). Rows made from fewer events than stored ones must not repl
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 
 from clickhouse_connect.driver.client import Client
@@ -78,12 +79,12 @@ class Refold:
         it never, until `spanfold retention apply`.
         """
         state = self.state
-        until = (keeps or KeepForEver()).rows_until(*self.name, state.first_seen)
+        until = partial((keeps or KeepForEver()).rows_until, *self.name)
         state.rewrite = True
         while True:
             built = build(state, price)
             rows = Rows([], [], [])
-            add_rows(rows, state, built, settled=settled, now=now, expires=until)
+            add_rows(rows, state, built, settled=settled, now=now, until=until)
             if built.complete:
                 yield rows
                 return

@@ -153,6 +153,26 @@ def test_the_engine_and_the_worker_agree_on_every_moment(clickhouse: ClickHouseP
             given = {"project": nasty, "traces": ["t", nasty], "times": times}
             found = [row[0] for row in client.query(asked, parameters=given).result_rows]
             assert sorted(found) == sorted([*(expiry(since, days) for since in times), *([FOREVER] * len(times))])
+    scores = next(bounded for bounded in BOUNDED if bounded.table == SCORES)
+    days = Rules({"": RetentionDays(rows=30)}, frozenset()).expression(scores)
+    day = DAY_MICROS
+    for group, deleted, at, since in (
+        ("", 0, OLD + 9 * day, OLD),  # of a trace: as its other rows
+        ("session:s", 0, OLD + 9 * day, OLD + 9 * day),
+        ("session:s", 0, OLD - 9 * day, OLD),
+        ("run:r", 0, TODAY + 99 * day, TODAY),
+        ("run:r", 1, 0, TODAY),
+    ):
+        given = {"group": group, "deleted": deleted, "times": (OLD, at, TODAY)}
+        moments = ", ".join(
+            f"fromUnixTimestamp64Micro(toInt64(%(times)s.{number}), 'UTC') AS {name}"
+            for number, name in enumerate(("first_seen", "at", "updated_at"), 1)
+        )
+        asked = (
+            f"SELECT toUnixTimestamp({days}) FROM (SELECT 'p' AS project_id, 't' AS trace_id, %(group)s AS score_group,"
+            f" %(deleted)s AS is_deleted, {moments})"
+        )
+        assert client.query(asked, parameters=given).result_rows == [(expiry(since, 30),)]
     client.close()
 
 
