@@ -26,6 +26,7 @@ from clickhouse_connect.driver.client import Client
 from pipeline.config import Settings
 from pipeline.errors import SettingError
 from pipeline.ops.reprice.run import TAKEN_SECONDS
+from pipeline.ops.retention.rules import read_rules
 from pipeline.registry import Registry, open_registry
 from pipeline.replay import epoch as epochs
 from pipeline.replay.fold import Folder, Portion
@@ -156,7 +157,7 @@ class Work:
         price = epochs.pricer(place.registry, run.epoch)
         keep = open_media(place.settings)
         self._folder = Folder(place.client, price, place.settings.trace_bytes, place.keeps, keep.put)
-        self._writer = Writer(place.client, target, run.epoch, reason)
+        self._writer = Writer(place.client, target, run.epoch, reason, read_rules(place.registry))
         self._folding = ThreadPoolExecutor(1, "fold")  # always the same: each thread has memory of its own
         self.report = Report(run.epoch, Counter(run.counts), resumed_after=run.after)
 

@@ -23,9 +23,16 @@ class Kind(StrEnum):
     ROWS = "rows"
     DEAD_LETTERS = "dead-letters"
     COST_HISTORY = "cost-history"
+    LEDGER = "ledger"  # of no project: the setting `ledger_days` says it
 
 
-DEFAULT_DAYS: Mapping[Kind, int] = {Kind.ARCHIVE: 90, Kind.ROWS: 0, Kind.DEAD_LETTERS: 90, Kind.COST_HISTORY: 400}
+DEFAULT_DAYS: Mapping[Kind, int] = {
+    Kind.ARCHIVE: 90,
+    Kind.ROWS: 0,
+    Kind.DEAD_LETTERS: 90,
+    Kind.COST_HISTORY: 400,
+    Kind.LEDGER: 400,
+}
 """What holds where the registry says nothing, in days; 0: for ever."""
 
 
@@ -43,6 +50,7 @@ class Bounded(NamedTuple):
     kind: Kind
     since: str
     traced: bool = True  # has a trace_id, so rows of it can be pinned
+    owned: bool = True  # has a project_id
 
 
 BOUNDED: tuple[Bounded, ...] = (
@@ -52,6 +60,8 @@ BOUNDED: tuple[Bounded, ...] = (
     Bounded("scores_rows", Kind.ROWS, OWN_TIME),
     Bounded("cost_history_rows", Kind.COST_HISTORY, "repriced_at"),
     Bounded("dead_letters_rows", Kind.DEAD_LETTERS, "failed_at", traced=False),
+    Bounded("offset_ranges", Kind.LEDGER, "stored_at", traced=False, owned=False),
+    Bounded("edge_counts", Kind.LEDGER, "published_at", traced=False, owned=False),
 )
 
 

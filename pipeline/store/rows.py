@@ -204,6 +204,7 @@ class OffsetRangeRow(NamedTuple):
     amounts: Counts
     places: Places
     offsets: Counts
+    expires_at: Expiry = FOREVER
 
 
 class EdgeCountRow(NamedTuple):
@@ -219,3 +220,4 @@ class EdgeCountRow(NamedTuple):
     records: Counts
     firsts: Counts
     lasts: Counts
+    expires_at: Expiry = FOREVER

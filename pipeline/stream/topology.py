@@ -84,7 +84,7 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
     prices = PriceShelf(registry, settings.prices_refresh)
     keep = open_media(settings, metrics)
     archive = Archive(client, prices, outbox.mover.partitions, settings.trace_bytes, metrics, keep.put)
-    flush = Flush(store, outbox, commit, archive.events_of, metrics, tracing)
+    flush = Flush(store, outbox, commit, archive.events_of, metrics, tracing, settings.ledger_days)
     waits = Waits(settings.first, settings.hold, settings.rest)
     retention = RetentionBook(registry)
     collector = Collector(prices, rules, waits, stages, retention)
@@ -160,5 +160,5 @@ def copies(settings: Settings, letters: Letters) -> list[Copy]:
     """Which topics can be read by SQL, and how a record of each becomes a row."""
     return [
         Copy(settings.dead_letters_topic, DEAD_LETTERS, dead_letter_row, keep_in_topic),
-        Copy(settings.edge_counts_topic, EDGE_COUNTS, edge_count_row, letters),
+        Copy(settings.edge_counts_topic, EDGE_COUNTS, partial(edge_count_row, days=settings.ledger_days), letters),
     ]

@@ -11,7 +11,7 @@ from pipeline.fold.build import build
 from pipeline.fold.layers import COMPACT_ABOVE
 from pipeline.fold.state import TraceState
 from pipeline.fold.views import Built
-from pipeline.stream.rows import EPOCH_STEP, Rows, add_rows, row_version
+from pipeline.stream.rows import EPOCH_STEP, Rows, add_rows, row_version, tombstones
 
 PRICE = ObservationPricer()
 Said = tuple[Kind, str, dict[str, Any]]
