@@ -186,10 +186,7 @@ class Settings(BaseSettings):
 
     # Ledger and audit
     ledger_days: int = Field(
-        400,
-        ge=0,
-        le=36_500,
-        description="Days that the ledger keeps what was accepted and stored. 0: for ever.",
+        400, ge=30, le=36_500, description="Days that the ledger's tables stay; more than the log keeps records."
     )
     watch_interval: float = Field(
         60.0, ge=0, description="Seconds between two looks of ledger and audit at what is recent; 0: they never look."

@@ -43,6 +43,10 @@ OWN_TIME = (
 What takes a score back stays as long as what it hides. As stream/rows.py writes it."""
 
 
+RANGES_STAY = 1
+"""Days that what was stored stays longer than what was accepted: else its minutes would miss it on their last day."""
+
+
 class Bounded(NamedTuple):
     """A table whose rows leave: `since` is the column, or the expression, that their days count from."""
 
@@ -51,6 +55,7 @@ class Bounded(NamedTuple):
     since: str
     traced: bool = True  # has a trace_id, so rows of it can be pinned
     owned: bool = True  # has a project_id
+    more: int = 0  # days beyond those of its kind
 
 
 BOUNDED: tuple[Bounded, ...] = (
@@ -60,7 +65,7 @@ BOUNDED: tuple[Bounded, ...] = (
     Bounded("scores_rows", Kind.ROWS, OWN_TIME),
     Bounded("cost_history_rows", Kind.COST_HISTORY, "repriced_at"),
     Bounded("dead_letters_rows", Kind.DEAD_LETTERS, "failed_at", traced=False),
-    Bounded("offset_ranges", Kind.LEDGER, "stored_at", traced=False, owned=False),
+    Bounded("offset_ranges", Kind.LEDGER, "stored_at", traced=False, owned=False, more=RANGES_STAY),
     Bounded("edge_counts", Kind.LEDGER, "published_at", traced=False, owned=False),
 )
 

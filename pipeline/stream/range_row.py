@@ -1,6 +1,6 @@
 """From what became of a chunk to its row in the ledger."""
 
-from pipeline.store.retention import DEFAULT_DAYS, Kind, expiry
+from pipeline.store.retention import DEFAULT_DAYS, RANGES_STAY, Kind, expiry
 from pipeline.store.rows import OffsetRangeRow
 from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.outcomes import MINUTE
@@ -9,7 +9,7 @@ BY_ITSELF = "kafka"  # no header tells of a route: a program that produces itsel
 
 
 def range_row(chunk: Span, count: ChunkCount, now: int, days: int = DEFAULT_DAYS[Kind.LEDGER]) -> OffsetRangeRow:
-    """The chunk's entry in the ledger, which keeps it so many `days`; `now` in microseconds."""
+    """The chunk's entry in the ledger, which tells of so many `days`; `now` in microseconds."""
     groups = list(count.outcomes.items())
     places = {offset: number for number, (_, offsets) in enumerate(groups) for offset in offsets}
     in_order = sorted(places)
@@ -32,5 +32,5 @@ def range_row(chunk: Span, count: ChunkCount, now: int, days: int = DEFAULT_DAYS
         amounts=[len(offsets) for _, offsets in groups],
         places=[places[offset] for offset in in_order] if len(groups) > 1 else [],
         offsets=[] if dense else in_order,
-        expires_at=expiry(now, days),
+        expires_at=expiry(now, days + RANGES_STAY),
     )

@@ -63,6 +63,13 @@ def test_a_project_s_own_rule_holds_before_that_of_all_and_that_before_the_built
     assert rules.days("b", Kind.ROWS) == (DEFAULT_DAYS[Kind.ROWS], "built in")
     assert rules.days("", Kind.ARCHIVE) == (30, "all")
     assert rules.days("a", Kind.DEAD_LETTERS) == (90, "built in")
+    assert rules.days("a", Kind.LEDGER) == (400, "setting")
+    assert [rule.project_id for rule in rules.listed(["a"]) if rule.kind is Kind.LEDGER] == [""]
+    registry.pin("a", "dear")
+    rules, since = read_rules(registry, 30), micros("2026-11-25T12:00:00")
+    assert rules.days("", Kind.LEDGER) == (30, "setting")
+    assert rules.until(Kind.ROWS, "a", "dear", since) == FOREVER
+    assert rules.until(Kind.ROWS, "a", "t", since) == expiry(since, 7)
 
 
 async def test_a_worker_writes_what_the_registry_says(registry: Registry) -> None:

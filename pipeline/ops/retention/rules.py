@@ -56,7 +56,7 @@ class Rules:
         """When a row of the table may leave by these rules, as SQL to which parameters are bound by %(name)s."""
         own = {project: _of(days, bounded.kind) for project, days in self.said.items() if project and bounded.owned}
         chosen = {project: days for project, days in own.items() if days is not None}
-        default = self.days("", bounded.kind)[0]
+        default = self.days("", bounded.kind)[0] + bounded.more
         days = f"toInt64({default})"
         if chosen:
             projects, lengths = ", ".join(map(_text, chosen)), ", ".join(f"toInt64({each})" for each in chosen.values())
