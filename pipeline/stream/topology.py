@@ -133,10 +133,11 @@ class EvaluationWorker:
     tables_app: Any
     tables: TopicTables
     outbox: Outbox
+    retention: RetentionBook
     watch: StoreWatch
 
 
-def build_evaluation_worker(settings: Settings, metrics: Metrics) -> EvaluationWorker:
+def build_evaluation_worker(settings: Settings, registry: Registry, metrics: Metrics) -> EvaluationWorker:
     """Wire an evaluator, on a running event loop: requests ─► subjects from the views ─► scores ─► topic events."""
     client = connect(settings)
     store = counted_store(client, metrics)
@@ -144,10 +145,11 @@ def build_evaluation_worker(settings: Settings, metrics: Metrics) -> EvaluationW
     evaluation = Evaluation(settings, client, outbox, metrics)
     app = create_app(settings, "evaluate", [settings.evaluations_topic], evaluation)
     evaluation.commit_through(app)
-    tables = TopicTables(copies(settings, outbox.dead_letters), store, metrics=metrics)
+    retention = RetentionBook(registry)
+    tables = TopicTables(copies(settings, outbox.dead_letters, retention), store, metrics=metrics)
     tables_app = create_app(settings, "tables", tables.topics, tables)
     tables.commit_through(tables_app)
-    return EvaluationWorker(app, evaluation, tables_app, tables, outbox, StoreWatch(client, metrics))
+    return EvaluationWorker(app, evaluation, tables_app, tables, outbox, retention, StoreWatch(client, metrics))
 
 
 def counted_store(client: Client, metrics: Metrics) -> CountedStore:
@@ -156,9 +158,10 @@ def counted_store(client: Client, metrics: Metrics) -> CountedStore:
     return CountedStore(inserter, metrics)
 
 
-def copies(settings: Settings, letters: Letters) -> list[Copy]:
+def copies(settings: Settings, letters: Letters, retention: RetentionBook) -> list[Copy]:
     """Which topics can be read by SQL, and how a record of each becomes a row."""
+    letter_row = partial(dead_letter_row, until=retention.letters_until)
     return [
-        Copy(settings.dead_letters_topic, DEAD_LETTERS, dead_letter_row, keep_in_topic),
+        Copy(settings.dead_letters_topic, DEAD_LETTERS, letter_row, keep_in_topic),
         Copy(settings.edge_counts_topic, EDGE_COUNTS, partial(edge_count_row, days=settings.ledger_days), letters),
     ]

@@ -48,9 +48,10 @@ def run_worker(settings: Settings) -> None:
 def run_evaluator(settings: Settings, *watching: Watching) -> None:
     """Evaluate until SIGTERM or SIGINT, and these beside it, which are told whether this process is its group's first.
 
-    Raises SpanfoldError where the store or the port cannot be opened.
+    Raises SpanfoldError where the registry, the store or the port cannot be opened.
     """
-    uvloop.run(_evaluate(settings, watching))
+    registry = open_registry(settings.registry)
+    uvloop.run(_evaluate(settings, registry, watching))
 
 
 async def _fold(settings: Settings, registry: Registry) -> None:
@@ -85,10 +86,10 @@ async def _fold(settings: Settings, registry: Registry) -> None:
     await asyncio.to_thread(tracing.close)
 
 
-async def _evaluate(settings: Settings, watching: Sequence[Watching]) -> None:
+async def _evaluate(settings: Settings, registry: Registry, watching: Sequence[Watching]) -> None:
     await check_access(settings)
     metrics = Metrics(Role.EVALUATOR, settings.instance_id)
-    worker = build_evaluation_worker(settings, metrics)
+    worker = build_evaluation_worker(settings, registry, metrics)
     evaluation, tables, store_watch = worker.evaluation, worker.tables, worker.watch
 
     async def close(_deadline: float) -> None:
@@ -100,7 +101,9 @@ async def _evaluate(settings: Settings, watching: Sequence[Watching]) -> None:
     checks = [*map(has_joined, assigned), store_watch.complaint]
     with open_status(settings, metrics, checks) as heart, store_watch.asking():
         await worker.outbox.start()
+        await worker.retention.refresh()
         background = {
+            "retention_failed": worker.retention.run(),
             "tables_start_failed": worker.tables_app.start(),
             "tables_app_crashed": raise_crash(worker.tables_app),
             "tables_failed": tables.run(),

@@ -29,7 +29,7 @@ from pipeline.registry import RetentionDays, open_registry
 from pipeline.store.dead_letter_rows import DeadLetterRow
 from pipeline.store.errors import StoreError
 from pipeline.store.native import encode
-from pipeline.store.retention import DAY_SECONDS
+from pipeline.store.retention import DAY_SECONDS, FOREVER
 from pipeline.store.tables import DEAD_LETTERS, OBSERVATIONS, SCORES, TABLES, TRACES
 from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.store import NOW, migrated, observation_row, score_row, settings_for, trace_row
@@ -74,7 +74,7 @@ def client(settings: Settings) -> Iterator[Client]:
 
 def letter(value: bytes) -> DeadLetterRow:
     return DeadLetterRow(
-        "t", 0, 0, NOW, "p", "malformed", "decode", "", b"k", value, [], [], 1, NOW, NOW, "", "1"
+        "t", 0, 0, NOW, "p", "malformed", "decode", "", b"k", value, [], [], 1, NOW, NOW, "", "1", FOREVER
     )  # fmt: skip
 
 

@@ -73,8 +73,8 @@ def test_a_project_s_own_rule_holds_before_that_of_all_and_that_before_the_built
 
 
 async def test_a_worker_writes_what_the_registry_says(registry: Registry) -> None:
-    registry.set_retention("a", RetentionDays(rows=7))
-    registry.set_retention("", RetentionDays(archive=1))
+    registry.set_retention("a", RetentionDays(rows=7, dead_letters=33))
+    registry.set_retention("", RetentionDays(archive=1, dead_letters=3))
     registry.pin("a", "dear")
     book, since = RetentionBook(registry), micros("2026-11-25T12:00:00")
     assert book.rows_until("a", "t", since) == FOREVER  # nothing was read yet
@@ -82,6 +82,7 @@ async def test_a_worker_writes_what_the_registry_says(registry: Registry) -> Non
     assert day(book.rows_until("a", "t", since)) == "2026-12-03T00:00:00+00:00"
     assert day(book.archive_until("a", "t", since)) == "2026-11-27T00:00:00+00:00"
     assert book.rows_until("b", "t", since) == FOREVER
+    assert [day(book.letters_until(project, since))[:10] for project in ("a", "b")] == ["2026-12-29", "2026-11-29"]
     assert book.rows_until("a", "dear", since) == book.archive_until("a", "dear", since) == FOREVER
     assert book.rows_until("b", "dear", since) == FOREVER
     assert day(book.archive_until("b", "dear", since)) == "2026-11-27T00:00:00+00:00"  # another project's
