@@ -109,7 +109,9 @@ class MediaStore:
 
     def projects(self) -> list[str]:
         """The projects that have media."""
-        return [unquote(name.removeprefix(_FOLDER)) for name in self._blobs.folders("media") if _FOLDER in name]
+        return [
+            unquote(name.removeprefix(_FOLDER)) for name in self._blobs.folders("media") if name.startswith(_FOLDER)
+        ]
 
     def files(self, project_id: str) -> Iterator[File]:
         """What a project has, as files."""
@@ -163,8 +165,10 @@ class MediaStore:
 
     def swept_at(self) -> float:
         """When retention last looked at all media; 0: never."""
-        content = self._blobs.read(_SWEPT)
-        return float(content) if content else 0.0
+        try:
+            return float(self._blobs.read(_SWEPT) or b"0")
+        except ValueError:
+            return 0.0
 
     def remember_sweep(self, at: float) -> None:
         """Retention has looked at all of them."""

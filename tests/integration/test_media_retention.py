@@ -156,7 +156,7 @@ class Silent:
 
 
 def test_what_is_left_of_a_removal_is_seen_to_and_a_store_that_does_not_answer_loses_nothing(
-    settings: Settings, blobs: MediaStore
+    settings: Settings, blobs: MediaStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path(settings.blobs) / "media" / "project=p"
     (folder / medium("free").id).rename(folder / f"{medium('free').id}.leaving")
@@ -168,6 +168,9 @@ def test_what_is_left_of_a_removal_is_seen_to_and_a_store_that_does_not_answer_l
         Sweep(silent, blobs, rules()).run(["p"])
     assert b"".join(blobs.chunks("p", medium("free").id)) == b"free"
     assert not part.exists()
+    monkeypatch.setattr(blobs, "declared", lambda *_: part.read_bytes())  # it is gone: a blob store that says no
+    with pytest.raises(StoreError, match="store of media"):
+        Sweep(silent, blobs, rules()).run(["p"])
     assert [each.removed for each in Sweep(silent, blobs, rules(), stop=lambda: True).run()] == []
 
 

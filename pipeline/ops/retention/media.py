@@ -8,7 +8,7 @@ not come within MARGIN leaves in any case, and so does what is left of an upload
 Somebody may want a medium while it is removed: blobs/media.py tells why it is there for them all the same.
 What it costs: a list of the project's files, a look at the column `media_ids` for each PIECE of media that are old
 enough, and some requests to the blob store for each medium that leaves.
-Failure: StoreError, OSError. Broken off and repeated, it goes on.
+Failure: StoreError. Broken off and repeated, it goes on.
 """
 
 import time
@@ -72,7 +72,13 @@ class Sweep:
         for project_id in projects or self._store.projects():
             if self._stop():
                 break
-            found.append(self._project(project_id, time.time()))
+            try:
+                found.append(self._project(project_id, time.time()))
+            except OSError as error:
+                raise StoreError(
+                    f"The store of media failed at the project {project_id!r}: {error!r}",
+                    remedy="Check SPANFOLD_BLOB_URL and the rights on it, then run the command again: it goes on.",
+                ) from error
         return found
 
     def _project(self, project_id: str, now: float) -> Swept:

@@ -12,13 +12,9 @@ import time
 from collections.abc import Callable
 
 import structlog
-from clickhouse_connect.driver.exceptions import ClickHouseError
-from sqlalchemy.exc import SQLAlchemyError
-from urllib3.exceptions import HTTPError
 
 from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
-from pipeline.errors import SpanfoldError
 from pipeline.metrics import Metric, Metrics
 from pipeline.ops.retention.media import Sweep, Swept
 from pipeline.ops.retention.rules import read_rules
@@ -30,7 +26,6 @@ log = structlog.get_logger(__name__)
 LOOKS = 3_600.0  # seconds between two looks at whether it is time
 FIRST = 60.0  # seconds until the first one: whoever starts has other things to do
 ANSWER_WITHIN = 30.0  # seconds for a query: a process that stops waits for one that is under way
-_FAILS_WITH = (SpanfoldError, ClickHouseError, HTTPError, SQLAlchemyError, OSError)
 
 
 async def sweep_media(settings: Settings, metrics: Metrics, mine: Callable[[], bool]) -> None:
@@ -45,7 +40,7 @@ async def sweep_media(settings: Settings, metrics: Metrics, mine: Callable[[], b
             continue
         try:
             await _sweep_once(settings, metrics, mine)
-        except _FAILS_WITH as error:
+        except Exception as error:  # stores behind fsspec have errors of their own; nobody else may suffer from them
             log.warning("media_not_swept", error=str(error)[:500] or type(error).__name__)
 
 
