@@ -4,7 +4,7 @@ ALTER TABLE {database}.observations_rows {on_cluster}
     ADD COLUMN IF NOT EXISTS media_ids Array(String) MATERIALIZED arrayDistinct(arrayFlatten(arrayMap(
         text -> if(
             position(text, '@@@langfuseMedia:') > 0,
-            extractAll(text, '@@@langfuseMedia:(?:[^@]*\\|)?id=([A-Za-z0-9_-]{22})'),
+            extractAll(text, '@@@langfuseMedia:(?:[^@]*\\|)?id=([A-Za-z0-9_-]+)'),
             []
         ),
         [input, output, arrayStringConcat(mapValues(metadata), ' ')]

@@ -11,7 +11,7 @@ FROM
     FROM observations_rows
     WHERE project_id = %(project)s AND notEmpty(media_ids)
     UNION ALL
-    SELECT arrayJoin(extractAll(text, '@@@langfuseMedia:(?:[^@]*\\|)?id=([A-Za-z0-9_-]{22})')) AS id
+    SELECT arrayJoin(extractAll(text, '@@@langfuseMedia:(?:[^@]*\\|)?id=([A-Za-z0-9_-]+)')) AS id
     FROM
     (
         SELECT concat(string_value, ' ', comment, ' ', arrayStringConcat(mapValues(metadata), ' ')) AS text
