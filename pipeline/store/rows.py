@@ -197,6 +197,7 @@ class OffsetRangeRow(NamedTuple):
     duplicate: Count
     rejected: Count
     stored_at: Time
+    expires_at: Expiry
     projects: Words
     receivers: Words
     minutes: Times
@@ -204,7 +205,6 @@ class OffsetRangeRow(NamedTuple):
     amounts: Counts
     places: Places
     offsets: Counts
-    expires_at: Expiry = FOREVER
 
 
 class EdgeCountRow(NamedTuple):
@@ -220,4 +220,4 @@ class EdgeCountRow(NamedTuple):
     records: Counts
     firsts: Counts
     lasts: Counts
-    expires_at: Expiry = FOREVER
+    expires_at: Expiry

@@ -20,4 +20,4 @@ def edge_count_row(record: Record, days: int = DEFAULT_DAYS[Kind.LEDGER]) -> Edg
     values = msgspec.structs.astuple(told)
     if len({len(each) for each in values[4:]}) != 1:
         raise DecodeError(Reason.INVALID, "the lists of counts differ in length")
-    return EdgeCountRow(*values)._replace(expires_at=expiry(told.published_at, days))
+    return EdgeCountRow(*(*values, expiry(told.published_at, days)))

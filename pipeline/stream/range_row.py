@@ -25,6 +25,7 @@ def range_row(chunk: Span, count: ChunkCount, now: int, days: int = DEFAULT_DAYS
         duplicate=count.duplicate,
         rejected=count.rejected,
         stored_at=now,
+        expires_at=expiry(now, days + RANGES_STAY),
         projects=[group[0] for group, _ in groups],
         receivers=[group[1].decode(errors="replace") or BY_ITSELF for group, _ in groups],
         minutes=[group[2] * MINUTE for group, _ in groups],
@@ -32,5 +33,4 @@ def range_row(chunk: Span, count: ChunkCount, now: int, days: int = DEFAULT_DAYS
         amounts=[len(offsets) for _, offsets in groups],
         places=[places[offset] for offset in in_order] if len(groups) > 1 else [],
         offsets=[] if dense else in_order,
-        expires_at=expiry(now, days + RANGES_STAY),
     )

@@ -129,7 +129,7 @@ def _ledger_stays_as_long_as_the_setting_says(client: Client, settings: Settings
     """Whatever projects say; what was stored a day longer than what was accepted."""
     for since in (TODAY, OLD):
         _insert(client, OFFSET_RANGES, offset_range_row(since, since, stored_at=since, expires_at=FOREVER))
-        _insert(client, EDGE_COUNTS, EdgeCountRow("door", since, since, "t", [], [], [], [], [], []))
+        _insert(client, EDGE_COUNTS, EdgeCountRow("door", since, since, "t", [], [], [], [], [], [], FOREVER))
     rules = read_rules(registry, 30)
     assert apply(client, settings, rules, Scope("brief")) == []  # a project has no ledger of its own
     done = apply(client, settings, rules, Scope())
