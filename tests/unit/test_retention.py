@@ -135,7 +135,7 @@ def test_every_table_whose_rows_carry_a_moment_is_bounded() -> None:
         assert columns & set(re.findall(r"[a-z_]+", bounded.since)) >= {bounded.since} - {OWN_TIME}
 
 
-@pytest.mark.parametrize("command", [["retention", "ls"], ["retention", "set"], ["retention", "apply"]])
+@pytest.mark.parametrize("command", [["retention", name] for name in ("ls", "set", "apply", "media")])
 def test_the_subcommands_explain_themselves_with_an_example(command: list[str]) -> None:
     outcome = CliRunner().invoke(app, [*command, "--help"])
     assert outcome.exit_code == 0
