@@ -46,9 +46,10 @@ def build(state: TraceState, price: Pricer, want: Want = EVERYTHING) -> Built:
     attributes = _attributes(state)
     chosen = _choose(state, attributes, want)  # 3
     whole = want.all and len(chosen) == len(state.unwritten)  # else content has to be brought back first (shed.py)
-    due_trace = whole or state.trace_touched or not state.written
     observations = [_observation_view(state, node) for node in chosen]  # 4
     _mark_written(state, chosen, attributes)
+    ends = not whole and bool(state.shed or state.round) and state.wrote(chosen, whole=want.all)
+    due_trace = whole or ends or state.trace_touched or not state.written
     scores, gone_scores = _score_views(state)
     gone = sorted(id_ for id_ in state.gone if id_ not in state.observations)
     state.gone.clear()
@@ -63,6 +64,7 @@ def build(state: TraceState, price: Pricer, want: Want = EVERYTHING) -> Built:
         gone_scores,
         has_ended(state),
         whole,
+        ends,
     )
 
 
@@ -129,9 +131,8 @@ def _resolve(state: TraceState) -> None:
     tree = state.tree
     tree.resolve()
     if tree.recount:
-        recount = state.totals.recount
         for node in tree.recount:
-            recount(node)
+            state.totals.recount(node)
         tree.recount.clear()
 
 

@@ -5,11 +5,13 @@ same event at the same offset, after a restart: its rows may not have been writt
 writing again). `restore` takes in what the archive gave back; `build.rest` then says that its rows are stored.
 """
 
+from collections.abc import Iterable
 from enum import Enum, auto
 from typing import cast
 
 from pipeline.events.keys import is_trace
 from pipeline.events.model import Event, Fields, Kind, Micros
+from pipeline.fold.catch_up import Round
 from pipeline.fold.layers import Layers, Stamp
 from pipeline.fold.observation import Observation
 from pipeline.fold.totals import Totals
@@ -38,8 +40,8 @@ class TraceState:
     __slots__ = (
         "attributes", "base_count", "carried", "conflicting", "deleted_at", "derived", "epoch", "expired", "first_seen",
         "gone", "hash", "heard", "held_since", "hidden", "holder", "latest_at", "observations", "project_id", "ready",
-        "restored", "revision", "rewrite", "scores", "seen", "shed", "size", "totals", "touched", "touched_scores",
-        "trace", "trace_id", "trace_touched", "tree", "unwritten", "unwritten_since", "written",
+        "restored", "revision", "rewrite", "round", "scores", "seen", "shed", "size", "totals", "touched",
+        "touched_scores", "trace", "trace_id", "trace_touched", "tree", "unwritten", "unwritten_since", "written",
     )  # fmt: skip
 
     def __init__(self, project_id: str, trace_id: str, first_seen: Micros) -> None:
@@ -83,6 +85,7 @@ class TraceState:
         self.unwritten_since = Micros(0)
         self.heard = Micros(0)  # when its last event came
         self.holder: object | None = None
+        self.round: Round | None = None  # of a giant trace whose rows are written some at a time (fold/catch_up.py)
 
     @property
     def event_count(self) -> int:
@@ -117,6 +120,17 @@ class TraceState:
     def urgent(self) -> bool:
         """Something came that is written as soon as it can be: the first word, a trace event, a score, a tombstone."""
         return self.trace_touched or not self.written or bool(self.touched_scores) or bool(self.gone)
+
+    def wrote(self, nodes: Iterable[Observation], *, whole: bool) -> bool:
+        """Rows are on their way, some of those that are due; True where that ends a round (fold/catch_up.py).
+
+        `whole`: or all of them, but for those whose content has to come back first; then it may begin one.
+        """
+        if self.round is not None:
+            return self.round.wrote(nodes)
+        if whole and self.unwritten:
+            self.round = Round(self.unwritten)
+        return False
 
     def add(self, event: Event, identity: bytes, offset: int, size: int, now: Micros = NEVER) -> Seen:
         """Fold one event in. `identity` is keys.event_identity, `offset` its place in the trace's partition.
@@ -246,6 +260,8 @@ class TraceState:
             self.tree.drop(node)
             self.totals.drop(node)
             self.unwritten.pop(node, None)
+            if self.round is not None:
+                self.round.owed.pop(node, None)
 
 
 class Score(Layers):

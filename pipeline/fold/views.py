@@ -60,7 +60,8 @@ class TraceView(NamedTuple):
 class Built(NamedTuple):
     """What has to be written: the trace's row where it is due, rows of observations and scores, rows to take back.
 
-    `complete` says that nothing of the trace is left unwritten then; `ended` that no more is expected.
+    `complete` says that nothing of the trace is left unwritten then; `ended` that no more is expected; `caught_up`
+    that, though it is not complete, nothing is left that was unwritten when the round began (fold/catch_up.py).
     """
 
     trace: TraceView | None
@@ -71,3 +72,4 @@ class Built(NamedTuple):
     gone_scores: list[str]
     ended: bool
     complete: bool
+    caught_up: bool = False

@@ -13,13 +13,14 @@ __all__ = ["accept", "record", "record_headers"]
 
 
 async def accept(front: FrontDoor, records: Sequence[Outgoing]) -> list[Outcome]:
-    """One outcome for each record. Raises ApiError (503) where Kafka acknowledged none of them."""
+    """One outcome for each record. Raises ApiError (503) where Kafka took none of them or the overflow is full."""
     if not records:
         return []
     project_id = records[0].key.partition(b"/")[0].decode()
     front.limiter.charge_events(project_id, len(records))
     overflow = front.fairness.overflows(project_id, len(records))
     if overflow:
+        front.lag.check_overflow()
         front.metrics.add(Metric.INGEST_OVERFLOW, len(records))
     outcomes = await front.producer.send(records, overflow=overflow)
     if all(outcome is Outcome.FAILED for outcome in outcomes):

@@ -64,7 +64,7 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         directory, producer = Directory(registry), EventProducer(settings)
         aside, heart = Aside(), Heartbeat(settings.stuck_after, metrics)
-        lag = LagWatch(settings, metrics, producer.partitions)
+        lag = LagWatch(settings, metrics, producer.partitions, producer.overflow_partitions)
         app.state.front = FrontDoor(
             settings,
             directory,

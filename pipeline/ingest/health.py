@@ -34,7 +34,8 @@ async def ready(request: Request) -> Response:
     """200 where events are accepted: a Kafka broker answers, and the workers are not too far behind."""
     front = front_of(request)
     kafka = "" if await front.producer.reachable() else "Kafka is not reachable."
-    return _answer(Health([front.heart.complaint], [lambda: kafka, front.lag.complaint]).ready())
+    checks = [lambda: kafka, front.lag.complaint]
+    return _answer(Health([front.heart.complaint], checks, [front.lag.overflow_complaint]).ready())
 
 
 def _answer(answer: Answer) -> Response:

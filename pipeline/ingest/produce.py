@@ -63,12 +63,29 @@ class EventProducer:
         """How many the events topic has, waited for where Kafka is away."""
         return await self._link.partitions()
 
+    async def overflow_partitions(self) -> int:
+        """How many the overflow topic has, 0 where nobody has made it; waited for where Kafka is away."""
+        return await self._link.overflow_partitions()
+
     async def send(self, records: Sequence[Outgoing], *, overflow: bool = False) -> list[Outcome]:
-        """One outcome for each record, in order, after at most SPANFOLD_PRODUCE_TIMEOUT seconds."""
+        """One outcome for each record, in order, after at most SPANFOLD_PRODUCE_TIMEOUT seconds.
+
+        What the overflow topic refuses for its size goes to the events topic, which may take more.
+        """
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        outcomes = await self._send(records, overflow, deadline)
+        large = [number for number, outcome in enumerate(outcomes) if outcome is Outcome.TOO_LARGE] if overflow else []
+        if large:
+            again = await self._send([records[number] for number in large], False, deadline)
+            for number, outcome in zip(large, again, strict=True):
+                outcomes[number] = outcome
+        return outcomes
+
+    async def _send(self, records: Sequence[Outgoing], overflow: bool, deadline: float) -> list[Outcome]:
         shares: dict[_Way, Portion] = {}
         places: list[_Place] = []
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout_at(deadline):
                 topic, partitions = await self._where(overflow)
                 places = _distribute(records, topic, partitions, shares)
                 for way, portion in shares.items():

@@ -59,6 +59,16 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Processes", "short", (("sum by (job) (up)", "{{job}} up"),)),
     ),
     "Kafka": (
+        Panel(
+            "Records sent on",
+            "ops",
+            (
+                _rate("spanfold_moved_records_total", "what"),
+                ("sum(spanfold_moves_open)", "on their way"),
+                ("sum(rate(spanfold_move_seconds_total[$__rate_interval]))", "seconds spent"),
+            ),
+            text="Home: after a topic grew, or from another partitioner. Aside and back: to the overflow, and from it.",
+        ),
         Panel("Lag in records, by partition", "short", (("spanfold_lag_records", "{{topic}} {{partition}}"),)),
         Panel("Records taken in", "ops", (_rate("spanfold_records_total", "instance"),)),
         Panel("Bytes taken in", "Bps", (_rate("spanfold_record_bytes_total", "instance"),)),
@@ -150,7 +160,14 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Time of a request", "s", _quantiles("spanfold_ingest_request_seconds")),
         Panel("Requests by route", "reqps", (_rate("spanfold_ingest_requests_total", "route"),)),
         Panel("Bodies held", "bytes", (("spanfold_ingest_held_bytes", "{{instance}}"),)),
-        Panel("Lag that it sees", "short", (("spanfold_ingest_lag_events", "{{instance}}"),)),
+        Panel(
+            "Lag that it sees",
+            "short",
+            (
+                ("spanfold_ingest_lag_events", "{{instance}}"),
+                ("spanfold_ingest_overflow_lag_events", "overflow, {{instance}}"),
+            ),
+        ),
         Panel(
             "Media reported, events to the overflow",
             "ops",

@@ -2,7 +2,8 @@
 
 Rule: a check is a function that says what is wrong, in a sentence, or nothing. All checks of a question are asked each
 time; none may wait. 200 with `{"status": "OK"}` where none complains, else 503 with every complaint. Live is what a
-restart may cure; ready is what waiting may cure. A process that is not live is not ready either.
+restart may cure; ready is what waiting may cure. A process that is not live is not ready either. What is worth knowing
+and no reason to send nobody here is a note: it is told in `notes` and changes no status.
 """
 
 import json
@@ -19,8 +20,8 @@ Check = Callable[[], str]  # what is wrong; empty where nothing is
 class Health:
     """The checks of one process."""
 
-    def __init__(self, live: Sequence[Check], ready: Sequence[Check]) -> None:
-        self._live, self._ready = live, ready
+    def __init__(self, live: Sequence[Check], ready: Sequence[Check], notes: Sequence[Check] = ()) -> None:
+        self._live, self._ready, self._notes = live, ready, notes
 
     def live(self) -> Answer:
         """Does it move at all?"""
@@ -28,10 +29,11 @@ class Health:
 
     def ready(self) -> Answer:
         """Does it do its work?"""
-        return _answer([*self._live, *self._ready])
+        return _answer([*self._live, *self._ready], self._notes)
 
 
-def _answer(checks: Sequence[Check]) -> Answer:
-    wrong = [complaint for check in checks if (complaint := check())]
-    told = {"status": "failing" if wrong else "OK", "version": __version__, **({"reasons": wrong} if wrong else {})}
-    return Answer(503 if wrong else 200, json.dumps(told).encode(), "application/json")
+def _answer(checks: Sequence[Check], notes: Sequence[Check] = ()) -> Answer:
+    wrong, noted = ([complaint for check in some if (complaint := check())] for some in (checks, notes))
+    told = {"status": "failing" if wrong else "OK", "version": __version__}
+    more = {name: some for name, some in (("reasons", wrong), ("notes", noted)) if some}
+    return Answer(503 if wrong else 200, json.dumps({**told, **more}).encode(), "application/json")

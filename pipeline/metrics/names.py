@@ -75,6 +75,25 @@ class Metric(StrEnum):
         "spanfold_send_retries_total",
         counter("messages", STREAM, "Messages to Kafka (dead letters, requests, scores) that had to be sent again."),
     )
+    MOVED = (
+        "spanfold_moved_records_total",
+        counter(
+            "records",
+            _WORKER,
+            "Records sent on as they are and acknowledged: home (to the partition of their trace, after a topic grew "
+            "or from another partitioner), aside (old ones to the overflow), back (from there).",
+            what=("home", "aside", "back"),
+        ),
+    )
+    MOVES_OPEN = "spanfold_moves_open", gauge("records", _WORKER, "Records sent on that Kafka has not acknowledged.")
+    MOVE_SECONDS = (
+        "spanfold_move_seconds_total",
+        counter(
+            "seconds",
+            _WORKER,
+            "Time in which records were being sent on; a flush waits for those not from the overflow.",
+        ),
+    )
     READ_RETRIES = (
         "spanfold_store_read_retries_total",
         counter("questions", STREAM, "Questions to the store (also that of media) that failed and were asked again."),
@@ -259,4 +278,8 @@ class Metric(StrEnum):
     INGEST_LAG = (
         "spanfold_ingest_lag_events",
         gauge("events", _INGEST, "How far workers are behind; stays 0 where SPANFOLD_MAX_LAG sets no limit."),
+    )
+    INGEST_OVERFLOW_LAG = (
+        "spanfold_ingest_overflow_lag_events",
+        gauge("events", _INGEST, "How many events wait in the overflow; stays 0 where SPANFOLD_MAX_LAG sets no limit."),
     )

@@ -1,9 +1,7 @@
 """The checks of `spanfold doctor` that talk to Kafka, ClickHouse and the registry. None changes anything."""
 
 from pathlib import Path
-from typing import Any
 
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from sqlalchemy import create_engine, make_url, text
@@ -16,8 +14,8 @@ from pipeline.ops.kafka_admin import looking
 from pipeline.ops.topics import topic_specs
 from pipeline.store.client import connect
 from pipeline.store.migrate import read_migrations
+from pipeline.topic_limits import LARGEST, TIMESTAMPS, read_configs, too_small
 
-_TIMESTAMPS = "message.timestamp.type"
 _ARRIVAL = "LogAppendTime"
 _PATIENCE = 5.0  # seconds for each service
 
@@ -33,20 +31,22 @@ async def check_broker(settings: Settings) -> Finding:
 
 
 async def check_topics(settings: Settings) -> Finding:
-    """Every topic exists and takes its time of arrival from the broker (LogAppendTime)."""
+    """Every topic exists, takes its time of arrival from the broker (LogAppendTime), and takes what it may be sent."""
     names = [spec.name for spec in topic_specs(settings)]
     try:
         async with looking(settings, _PATIENCE) as admin:
             missing = sorted(set(names) - set(await admin.list_topics()))
-            types = {} if missing else await _timestamp_types(admin, names)
+            configs = {} if missing else await read_configs(admin, names, [TIMESTAMPS, LARGEST])
     except SpanfoldError as error:
         return _failed("topics", error)
     if missing:
         return Finding("topics", False, f"missing: {', '.join(missing)}", "Run `spanfold topics`.")
-    wrong = [name for name in names if types.get(name) != _ARRIVAL]
+    wrong = [name for name in names if configs.get(name, {}).get(TIMESTAMPS) != _ARRIVAL]
     if wrong:
-        remedy = f"Run kafka-configs --alter --topic NAME --add-config {_TIMESTAMPS}={_ARRIVAL} for each."
-        return Finding("topics", False, f"{_TIMESTAMPS} is not {_ARRIVAL}: {', '.join(wrong)}", remedy)
+        remedy = f"Run kafka-configs --alter --topic NAME --add-config {TIMESTAMPS}={_ARRIVAL} for each."
+        return Finding("topics", False, f"{TIMESTAMPS} is not {_ARRIVAL}: {', '.join(wrong)}", remedy)
+    if small := too_small(settings, configs):
+        return Finding("topics", False, f"{LARGEST} is too small: {', '.join(small)}", " ".join(small.values()))
     return Finding("topics", True, ", ".join(names))
 
 
@@ -84,13 +84,6 @@ def check_registry(settings: Settings) -> Finding:
     except (SQLAlchemyError, NoSuchModuleError, ModuleNotFoundError) as error:
         return Finding("registry", False, f"{shown}: {error}", "Check SPANFOLD_REGISTRY_URL and its driver.")
     return Finding("registry", True, shown)
-
-
-async def _timestamp_types(admin: Any, names: list[str]) -> dict[str, str]:
-    wanted: dict[str, Any] = {_TIMESTAMPS: None}
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name, configs=wanted) for name in names]
-    (response,) = await admin.describe_configs(resources)
-    return {name: config[0][1] for _, _, _, name, config in response.resources if config}
 
 
 def _applied(client: Client, database: str) -> set[str]:

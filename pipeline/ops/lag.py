@@ -1,8 +1,8 @@
 """`spanfold lag`: how far each consumer group is behind, per partition.
 
 Rule: lag is the end offset less the committed one; where a group has committed nothing yet, everything that the
-partition still holds. Groups are those whose name starts with the prefix; the fold group is shown even before it
-exists, because a group that nobody started is the worst lag of all.
+partition still holds. Groups are those whose name starts with the prefix; the fold group and that of the overflow are
+shown even before they exist, because a group that nobody started is the worst lag of all.
 Fails with BrokerUnreachableError. Configured by `kafka_bootstrap` and `topic_prefix`.
 """
 
@@ -75,7 +75,10 @@ def print_lag(rows: list[PartitionLag], *, as_json: bool) -> None:
 async def _committed(admin: AIOKafkaAdminClient, settings: Settings) -> dict[str, dict[str, dict[TopicPartition, int]]]:
     """Group -> topic -> partition -> committed offset, for our groups and our topics."""
     groups = {name for name, _ in await admin.list_consumer_groups() if name.startswith(f"{settings.topic_prefix}-")}
-    found: dict[str, dict[str, dict[TopicPartition, int]]] = {fold_group(settings): {settings.events_topic: {}}}
+    found: dict[str, dict[str, dict[TopicPartition, int]]] = {
+        fold_group(settings): {settings.events_topic: {}},
+        settings.overflow_group: {settings.overflow_topic: {}},
+    }
     for group in sorted(groups):
         for place, state in (await admin.list_consumer_group_offsets(group)).items():
             if place.topic.startswith(f"{settings.topic_prefix}.") and state.offset >= 0:

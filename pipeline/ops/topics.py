@@ -10,20 +10,18 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from pipeline.config import Settings
 from pipeline.errors import SpanfoldError
 from pipeline.kafka_client import check_access, kafka_options
+from pipeline.topic_limits import LARGEST, TIMESTAMPS, Configs, read_configs, too_small
 
 LARGEST_RECORD = 16 * 2**20  # bytes, compressed batch included
 REACH_WITHIN = 30.0  # seconds
 _DAY = 24 * 3600 * 1000  # ms
-_TIMESTAMP_TYPE = "message.timestamp.type"
 _RETRY = 0.5  # seconds between attempts to reach the broker
 _POLL = 0.05
 
@@ -43,8 +41,8 @@ class TopicSpec:
     def request(self, replication: int) -> NewTopic:
         """What the admin client is asked to create."""
         config = {
-            _TIMESTAMP_TYPE: "LogAppendTime",
-            "max.message.bytes": str(LARGEST_RECORD),
+            TIMESTAMPS: "LogAppendTime",
+            LARGEST: str(LARGEST_RECORD),
             "retention.ms": str(self.retention),
         }
         return NewTopic(self.name, self.partitions, replication, topic_configs=config)
@@ -82,7 +80,7 @@ async def ensure_topics(settings: Settings, deadline: float = REACH_WITHIN) -> l
         async with asyncio.timeout(deadline), _admin(settings) as admin:
             created = await _create(admin, specs, settings.topic_replication)
             partitions = await _led_partitions(admin, [spec.name for spec in specs])
-            types = await _timestamp_types(admin, [spec.name for spec in specs])
+            configs = await read_configs(admin, [spec.name for spec in specs], [TIMESTAMPS, LARGEST])
     except TimeoutError as error:
         raise TopicError(
             f"Kafka at {settings.kafka_bootstrap} did not answer about the topics within {deadline:g} s.",
@@ -94,7 +92,7 @@ async def ensure_topics(settings: Settings, deadline: float = REACH_WITHIN) -> l
             remedy="Run `spanfold topics` again; what exists already is kept.",
         ) from error
     return [
-        TopicState(spec.name, partitions[spec.name], spec.name in created, _warning(spec.name, types[spec.name]))
+        TopicState(spec.name, partitions[spec.name], spec.name in created, _warning(settings, spec.name, configs))
         for spec in specs
     ]
 
@@ -142,20 +140,14 @@ async def _led_partitions(admin: AIOKafkaAdminClient, names: list[str]) -> dict[
         await asyncio.sleep(_POLL)
 
 
-async def _timestamp_types(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, str]:
-    wanted: dict[str, Any] = {_TIMESTAMP_TYPE: None}
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name, configs=wanted) for name in names]
-    (response,) = await admin.describe_configs(resources)
-    return {name: config[0][1] for _, _, _, name, config in response.resources if config}
-
-
-def _warning(name: str, timestamp_type: str) -> str:
-    if timestamp_type == "LogAppendTime":
-        return ""
-    return (
-        f"Topic {name} has {_TIMESTAMP_TYPE}={timestamp_type}: producers' clocks would decide when an event arrived. "
-        f"Run kafka-configs --alter --topic {name} --add-config {_TIMESTAMP_TYPE}=LogAppendTime."
-    )
+def _warning(settings: Settings, name: str, configs: Configs) -> str:
+    warnings = [complaint] if (complaint := too_small(settings, configs).get(name)) else []
+    if (clock := configs[name][TIMESTAMPS]) != "LogAppendTime":
+        warnings.append(
+            f"Topic {name} has {TIMESTAMPS}={clock}: producers' clocks would decide when an event arrived. "
+            f"Run kafka-configs --alter --topic {name} --add-config {TIMESTAMPS}=LogAppendTime."
+        )
+    return " ".join(warnings)
 
 
 def _remedy(replication: int) -> str:

@@ -1,5 +1,6 @@
 """What waits for the next flush: filled by intake and settling, emptied as a whole by the flush."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from pipeline.evaluate.requests import EvaluationRequest
@@ -34,6 +35,14 @@ class Batch:
     def add(self, partition: Partition, chunk: Span, count: ChunkCount) -> None:
         """All events of the chunk are folded."""
         self.part(partition).chunks.append((chunk, count))
+
+    def leave_out(self, gone: Collection[Partition]) -> None:
+        """What belongs to these partitions is not this worker's to write any more."""
+        numbers = {partition.tp.partition for partition in gone}
+        self.parts = {partition: part for partition, part in self.parts.items() if partition not in gone}
+        self.archive = [row for row in self.archive if row.partition not in numbers]
+        self.moves = [move for move in self.moves if move.record.partition not in numbers]
+        self.dead = [letter for letter in self.dead if letter.record.partition not in numbers]
 
     def __bool__(self) -> bool:
         return bool(self.parts or self.archive or self.dead or self.requests or self.moves)

@@ -86,9 +86,12 @@ class Collector:
                     result = build(state, price, want)
                     certain = due.get(key)
                     settles = bool(certain) or (certain is False and result.ended)
+                    if result.caught_up and (part := partition.caught_up(state, now)) is not None:
+                        released.append(part)
                     if want.all and not result.complete:
                         partition.delayed(key, state, now, settles=settles)
-                        wanted_.append((partition, key, wanted(state)))
+                        if settles or not result.caught_up:
+                            wanted_.append((partition, key, wanted(state)))
                     elif settles:
                         partition.settle(key)
                         settled_ += 1

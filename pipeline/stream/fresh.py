@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from pipeline.stream.chunk import Chunk
-from pipeline.stream.moves import Move, may_move, moved
+from pipeline.stream.moves import MOST_BYTES, Move, may_move, moved
 
 Partitions = Callable[[str], Awaitable[int]]
 """How many a topic has."""
@@ -22,18 +22,25 @@ class FreshFirst:
     """Tells old chunks from fresh ones, and where the old go."""
 
     def __init__(
-        self, seconds: float, topic: str, partitions: Partitions, now: Callable[[], int] = time.time_ns
+        self,
+        seconds: float,
+        topic: str,
+        partitions: Partitions,
+        now: Callable[[], int] = time.time_ns,
+        most: Callable[[str], int] = lambda _: MOST_BYTES,
     ) -> None:
-        """`seconds`: the age; 0, nothing is old. `topic`: the overflow. `now` in ns since the epoch."""
+        """`seconds`: the age; 0, nothing is old. `topic`: the overflow. `now` in ns since the epoch. `most`: bytes of a
+        record that fits into a topic."""
         self._age = int(seconds * 1e6)
-        self._topic, self._partitions, self._now = topic, partitions, now
+        self._topic, self._partitions, self._now, self._most = topic, partitions, now, most
         self._count = 0
 
     async def __call__(self, chunk: Chunk) -> list[Move]:
         """Where all records of an old chunk go; [] for one that is to be folded."""
         if not self._age or chunk.records[-1].timestamp > self._now() // 1000 - self._age:
             return []
-        if any(moved(record) or not may_move(record) for record in chunk.records):
+        most = self._most(self._topic)
+        if any(moved(record) or not may_move(record, most) for record in chunk.records):
             return []
         self._count = self._count or await self._partitions(self._topic)
         return [Move(self._topic, chunk.tp.partition % self._count, record) for record in chunk.records]

@@ -55,6 +55,25 @@ class Consumers:
         return lags
 
 
+class Together:
+    """All of these, one after the other; no two know of one topic."""
+
+    def __init__(self, *behind: Behind) -> None:
+        self._behind = behind
+
+    async def look_up_ends(self) -> None:
+        """Raises what the first that fails raises."""
+        for each in self._behind:
+            await each.look_up_ends()
+
+    def lags(self) -> Mapping[TopicPartition, Lag]:
+        """All of them."""
+        lags: dict[TopicPartition, Lag] = {}
+        for each in self._behind:
+            lags |= each.lags()
+        return lags
+
+
 class Gauges:
     """`run` it in the background; `look` shows what else there is, every second."""
 

@@ -23,7 +23,7 @@ from pipeline.store.insert import Refused
 from pipeline.store.tables import DEAD_LETTERS
 from pipeline.stream.dead_letter_row import IN_TABLE, row_of
 from pipeline.stream.deadletters import DeadLetter
-from pipeline.stream.moves import Move, Mover
+from pipeline.stream.moves import Move, Mover, refused_moves
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ class Outbox:
     def __init__(self, settings: Settings, store: Store, metrics: Metrics = UNSEEN) -> None:
         self._settings, self._store, self._metrics = settings, store, metrics
         self._producer: Any = None
-        self.mover = Mover(settings)
+        self.mover = Mover(settings, metrics)
 
     async def start(self) -> None:
         """Connect; raises aiokafka.errors.KafkaConnectionError where no broker answers."""
@@ -93,8 +93,21 @@ class Outbox:
             self._metrics.add(Metric.REQUESTED, len(requests))
 
     async def move(self, moves: Sequence[Move]) -> None:
-        """To other partitions, as they are."""
-        await self.mover.send(moves)
+        """To other partitions, as they are. What is too large to be put aside stays in its topic; what that does not
+        take once more, though it has it, becomes a dead letter."""
+        refused = await self.mover.send(moves)
+        stay = [
+            move._replace(topic=move.record.topic, partition=move.record.partition)
+            for move in refused
+            if move.topic != move.record.topic
+        ]
+        refused = [move for move in refused if move.topic == move.record.topic] + await self.mover.send(stay)
+        await self.refuse(refused)
+
+    async def refuse(self, moves: Sequence[Move]) -> None:
+        """Dead letters of records that no topic takes."""
+        if moves:
+            await self.dead_letters(refused_moves(moves))
 
     async def send(self, topic: str, items: Iterable[T], message: Callable[[T], Message]) -> None:
         """Send all; those that fail are sent again until each is acknowledged."""

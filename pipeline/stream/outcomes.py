@@ -62,6 +62,16 @@ class Outcomes(dict[Group, "array[int]"]):
         """It is accounted for where it goes."""
         self.note(record, project_of(record.key, record.headers), Outcome.MOVED.value)
 
+    def note_refused(self, record: Record) -> None:
+        """It was noted as moved, and nothing took it: it became a dead letter."""
+        for group, offsets in self.items():
+            if group[3] == Outcome.MOVED.value and record.offset in offsets:
+                offsets.remove(record.offset)
+                if not offsets:
+                    del self[group]
+                break
+        self.note_rejected(record)
+
     def note_rejected(self, record: Record) -> None:
         """It became a dead letter."""
         self.note(record, project_of(record.key, record.headers), Outcome.REJECTED.value)

@@ -98,6 +98,9 @@ class Partition:
         if state.holder is None:
             state.holder = part
             part.holders += 1
+            state.round = None  # one that held nothing is over: the next one has this, too
+        elif (round_ := state.round) is not None and round_.holder is None:
+            round_.holder = part  # it comes behind what is held, so it need not be held yet
 
     def delayed(self, key: bytes, state: TraceState, now: Micros, *, settles: bool) -> None:
         """Not all of its rows could be made: content has to come back first (fold/shed.py). It is asked again."""
@@ -111,7 +114,20 @@ class Partition:
         """All rows of the trace are on their way; the part that it held."""
         if self.unwritten.pop(key, None) is None:
             return None
-        part, state.holder = state.holder, None
+        part, state.holder, state.round = state.holder, None, None
+        return part if isinstance(part, Part) else None
+
+    def caught_up(self, state: TraceState, now: Micros) -> Part | None:
+        """All rows are on their way that were out of date when a round began; the part that it held until then.
+
+        From now on it holds the part in which something came after that. It rests before the next round, as it would
+        had it been whole.
+        """
+        part, round_, state.round = state.holder, state.round, None
+        state.holder = None if round_ is None else round_.holder
+        if isinstance(state.holder, Part):
+            state.holder.holders += 1
+        state.unwritten_since = now
         return part if isinstance(part, Part) else None
 
     def touched(self, key: bytes, now: Micros) -> None:

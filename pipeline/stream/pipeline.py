@@ -1,22 +1,22 @@
-"""The worker's heart: takes chunks in, flushes on time, and gives partitions back without losing or inventing anything.
+"""The worker's heart: takes chunks in, flushes on time, and loses or invents nothing when partitions come and go.
 
 One batch is filled while at most one other is being written. Intake waits while too many events wait for the store;
 Faust then stops fetching. When partitions are revoked, what can be finished before the deadline is flushed and
-committed, the rest is dropped uncommitted and comes again to the next owner.
+committed, the rest is dropped uncommitted and comes again to the next owner. Which partitions there are, and what runs
+for each, is the assignment's (stream/assignment.py).
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import structlog
 
 from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.stream.archive import Archive
+from pipeline.stream.assignment import Assignment
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk, ChunkCount
 from pipeline.stream.collect import Collected, Collector
@@ -24,9 +24,8 @@ from pipeline.stream.counted import count_freshness
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.flush import Durable, Flush
 from pipeline.stream.intake import Decoded, Intake, Taken, split
-from pipeline.stream.lane import ColdLane
-from pipeline.stream.media import Keep, MediaLane
-from pipeline.stream.moves import Move, at_home
+from pipeline.stream.media import Keep
+from pipeline.stream.moves import MOST_BYTES, Move, at_home
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import WAKE_AT_ONCE, Clock, Limits, Partition, monotonic
 from pipeline.stream.persist import Cancelled
@@ -68,26 +67,26 @@ class Pipeline:
         guard: Look | None = None,
         keep: Keep | None = None,
         aside: Aside | None = None,
+        most: Callable[[str], int] = lambda _: MOST_BYTES,
         metrics: Metrics = UNSEEN,
     ) -> None:
-        self._prepare, self._guard, self._keep, self._aside = prepare, guard, keep, aside
+        self._prepare, self._guard, self._aside, self._most = prepare, guard, aside, most
         self._metrics, self.pressure = metrics, Pressure(metrics)
-        self._archive, self._intake, self._collector, self._flush = archive, intake, collector, flush
-        self._limits, self._pace, self._stages, self._clock = limits, pace, stages, clock
-        self.partitions: dict[TopicPartition, Partition] = {}
+        self._intake, self._collector, self._flush = intake, collector, flush
+        self._pace, self._stages = pace, stages
+        waiting = pace.pending_bytes // 2
+        self._owned = Assignment(archive, intake, limits, clock, waiting, lambda: self.batch, keep, self._has_media)
+        self.partitions, self._lanes, self._media = self._owned.partitions, self._owned.lanes, self._owned.media
         self.batch = Batch()
-        self._lanes: dict[Partition, ColdLane] = {}
-        self._media: dict[Partition, MediaLane] = {}
         self._writing: asyncio.Task[None] | None = None
         self.writing_since: float | None = None  # time.monotonic(), of the flush under way
-        self._background: set[asyncio.Task[None]] = set()
-        self._failed = asyncio.get_running_loop().create_future()
         self._full = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self.assigned = asyncio.Event()
         self._closing = False
         self.flushes, self.flush_seconds = 0, 0.0  # that wrote something, since the start; that the last one took
+        self.records = 0  # taken in to be folded, since the start
 
     async def take(self, chunk: Chunk) -> None:
         """Fold a chunk in; returns when it is in the batch or in a lane, not when it is durable."""
@@ -126,10 +125,11 @@ class Pipeline:
         batch = self.batch
         batch.dead += taken.dead
         batch.bytes += chunk.size
+        self.records += len(chunk.records)
         self._metrics.add(Metric.RECORDS, len(chunk.records))
         self._metrics.add(Metric.BYTES, chunk.size)
-        stay, moves = at_home(partition, taken.decoded)
-        batch.moves += moves
+        stay, moves = at_home(partition, taken.decoded, self._most(chunk.tp.topic))
+        batch.moves += [move._replace(noted=taken.became) for move in moves]
         for move in moves:
             taken.became.outcomes.note_moved(move.record)
         self._fold(partition, taken._replace(decoded=list(stay)))
@@ -164,9 +164,9 @@ class Pipeline:
             chunk.ack()
             return
         batch = self.batch
-        batch.moves += moves
-        batch.bytes += chunk.size
         count = ChunkCount()
+        batch.moves += [move._replace(noted=count) for move in moves]
+        batch.bytes += chunk.size
         for record in chunk.records:
             count.outcomes.note_moved(record)
         batch.add(partition, chunk.span(), count)
@@ -178,8 +178,8 @@ class Pipeline:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pace.interval):
                     await self._full.wait()
-            if self._failed.done():
-                self._failed.result()
+            if self._owned.failed.done():
+                self._owned.failed.result()
             await self.flush()
 
     async def flush(self, *, everything: bool = False) -> None:
@@ -199,7 +199,7 @@ class Pipeline:
         batch, self.batch = self.batch, Batch()
         self._full.clear()
         self._room.set()
-        partitions = self._ready()
+        partitions = self._owned.ready()
         collected = self._collector.collect(batch, partitions, everything=everything)
         self._call_back(partitions, collected)
         if not batch and not collected.released and not any(collected.rows):
@@ -212,7 +212,7 @@ class Pipeline:
             return True  # its partitions were revoked
         writing.result()
         self._stages.flushed()
-        for partition in self._ready():
+        for partition in self._owned.ready():
             self._metrics.add(Metric.EVICTED, partition.evict())
         return True
 
@@ -246,42 +246,10 @@ class Pipeline:
         if self._closing:
             return
         self._metrics.add(Metric.REBALANCES, 1, "assigned")
-        share = max(len(partitions), 1)
-        limits = self._limits._replace(
-            traces=max(self._limits.traces // share, 1),
-            bytes=self._limits.bytes // share,
-            open=max(self._limits.open // share, 1),
-        )
-        for tp in partitions - self.partitions.keys():
-            partition = self.partitions[tp] = Partition(tp, limits, self._clock)
-            partition.fewest = 1 + max(each.partition for each in partitions)
-            most = self._pace.pending_bytes // (2 * share)
-            lane = self._lanes[partition] = ColdLane(partition, self._intake, self._archive, lambda: self.batch, most)
-            self._start(self._archive.open(partition))
-            self._start(lane.run())
-            if self._keep is not None:
-                go_on = partial(self._has_media, partition)
-                media = self._media[partition] = MediaLane(self._keep, partition.is_revoked, go_on, most)
-                self._start(media.run())
+        self._owned.take_over(partitions)
         if not self.assigned.is_set():
             self._stages.ready()
         self.assigned.set()
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Work on a partition, until it is done or the partition is revoked. A failure is a bug and ends `run`."""
-
-        async def until_revoked() -> None:
-            try:
-                await work
-            except Cancelled:
-                return
-            except Exception as error:
-                if not self._failed.done():
-                    self._failed.set_exception(error)
-
-        task = asyncio.create_task(until_revoked())
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
 
     async def partitions_revoked(self, partitions: set[TopicPartition], deadline: float) -> None:
         """1 flush and commit until `deadline`, 2 stop what is still being written, 3 forget the partitions.
@@ -297,11 +265,8 @@ class Pipeline:
             log.warning("revoked_before_flushed", partitions=sorted(tp.partition for tp in partitions))
         if self._writing is not None:
             self._writing.cancel()
-        gone = [partition for tp in partitions if (partition := self.partitions.pop(tp, None)) is not None]
-        for partition in gone:
-            partition.revoked = True
-            partition.ready.set()
-        self._drop(gone)
+        self.batch.leave_out(self._owned.give_back(partitions))
+        self._room.set()
 
     async def close(self, deadline: float) -> None:
         """1 take no partition any more, 2 give all back as in a revocation, 3 stop what runs in the background.
@@ -310,23 +275,4 @@ class Pipeline:
         """
         self._closing = True
         await self.partitions_revoked(set(self.partitions), deadline)
-        for task in self._background:
-            task.cancel()
-
-    def _drop(self, gone: Sequence[Partition]) -> None:
-        """Leave out of the batch what belongs to partitions that are gone."""
-        batch, numbers = self.batch, {partition.tp.partition for partition in gone}
-        for partition in gone:
-            batch.parts.pop(partition, None)
-            waiting = partition.parts.chunks() + self._lanes.pop(partition).close()
-            if media := self._media.pop(partition, None):
-                waiting += media.close()
-            for chunk in waiting:
-                chunk.ack()
-        batch.archive = [row for row in batch.archive if row.partition not in numbers]
-        batch.moves = [move for move in batch.moves if move.record.partition not in numbers]
-        batch.dead = [letter for letter in batch.dead if letter.record.partition not in numbers]
-        self._room.set()
-
-    def _ready(self) -> Sequence[Partition]:
-        return [partition for partition in self.partitions.values() if partition.ready.is_set()]
+        self._owned.stop()

@@ -110,16 +110,17 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
         partial(prove, client, settings.max_event_bytes, share),
     )
     prepare = Preparation(prices.counter)
-    aside = FreshFirst(settings.fresh_first, settings.overflow_topic, outbox.mover.partitions)
+    aside = FreshFirst(settings.fresh_first, settings.overflow_topic, outbox.mover.partitions, most=outbox.mover.most)
     pipeline = Pipeline(
         archive, intake, collector, flush, limits, pace, stages,
-        prepare=prepare, guard=guard.look, keep=keep, aside=aside, metrics=metrics,
+        prepare=prepare, guard=guard.look, keep=keep, aside=aside, most=outbox.mover.most, metrics=metrics,
     )  # fmt: skip
     app = create_app(settings, "fold", [settings.events_topic], pipeline)
     overflow = Overflow(
         settings,
         outbox.mover,
         lambda: load_of(pipeline, lambda tp: consumer_of(app).ends(tp), settings.flush_events // 2),
+        outbox.refuse,
     )
     return FoldWorker(app, pipeline, outbox, rules, prices, retention, stages, overflow, StoreWatch(client, metrics))
 

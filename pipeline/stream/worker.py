@@ -22,7 +22,7 @@ from pipeline.metrics import Metrics, Role
 from pipeline.metrics.tracing import open_tracing
 from pipeline.registry import Registry, open_registry
 from pipeline.stream.exits import die
-from pipeline.stream.gauges import Consumers, Gauges, show_partitions
+from pipeline.stream.gauges import Consumers, Gauges, Together, show_partitions
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.status import has_joined, is_moving, open_status
 from pipeline.stream.topology import build_evaluation_worker, build_fold_worker
@@ -78,7 +78,7 @@ async def _fold(settings: Settings, registry: Registry) -> None:
             "prices_failed": worker.prices.run(),
             "overflow_failed": worker.overflow.run(),
             "retention_failed": worker.retention.run(),
-            "gauges_failed": Gauges(metrics, Consumers(worker.app), look).run(),
+            "gauges_failed": Gauges(metrics, Together(Consumers(worker.app), worker.overflow), look).run(),
             "heartbeat_failed": heart.run(),
         }
         await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)

@@ -72,6 +72,35 @@ async def test_while_workers_are_too_far_behind_requests_are_503_and_then_served
         assert (await front.client.get("/health/ready")).status_code == 200
 
 
+async def test_an_overflow_that_is_too_long_takes_no_more_and_those_who_keep_to_their_share_are_served(
+    kafka: LocalKafka, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lag, "EVERY_SECONDS", 0.05)
+    async with connected(kafka, topic_prefix, tmp_path, max_lag=40, fair_events=10) as front:
+        other = front.registry.create_key(front.registry.create_project("Two").id)
+        neighbour = basic(other.public_key, other.secret_key)
+        assert (await front.send(*[span(n) for n in range(20)])).status_code == 207
+        assert (await front.send(span(1), headers=neighbour)).status_code == 207
+        assert (await front.send(*[span(n) for n in range(50)])).status_code == 207  # to the overflow
+        await until_refused(front)
+        refused = await front.send(span(99))
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        assert "50 events wait in the overflow, 40 are allowed" in refused.json()["message"]
+        assert (await front.send(span(2), headers=neighbour)).status_code == 207
+        ready = await front.client.get("/health/ready")
+        assert (ready.status_code, "50 events wait" in ready.json()["notes"][0]) == (200, True)
+        shown = (await front.client.get("/metrics")).text
+        assert "spanfold_ingest_overflow_lag_events 50.0" in shown
+        assert "spanfold_ingest_lag_events 50.0" not in shown
+
+
+async def until_refused(front: Front) -> None:
+    """Wait until the front door knows how much waits in the overflow."""
+    async with asyncio.timeout(20):
+        while "notes" not in (await front.client.get("/health/ready")).json():
+            await asyncio.sleep(0.05)
+
+
 async def commit_everything(front: Front) -> None:
     """What workers that have caught up would commit."""
     settings = front.settings

@@ -20,10 +20,10 @@ async def settings(kafka: LocalKafka, topic_prefix: str) -> Settings:
     return made
 
 
-async def send(settings: Settings, partition: int, count: int) -> None:
+async def send(settings: Settings, partition: int, count: int, topic: str = "") -> None:
     async with AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap) as producer:
         for _ in range(count):
-            await producer.send_and_wait(settings.events_topic, b"{}", partition=partition)
+            await producer.send_and_wait(topic or settings.events_topic, b"{}", partition=partition)
 
 
 async def commit(settings: Settings, group: str, topic: str, partition: int, offset: int) -> None:
@@ -39,9 +39,12 @@ async def commit(settings: Settings, group: str, topic: str, partition: int, off
 
 async def test_a_group_that_never_ran_is_behind_by_everything(settings: Settings) -> None:
     await send(settings, 0, 3)
+    await send(settings, 1, 2, settings.overflow_topic)
     assert await read_lag(settings) == [
         PartitionLag(fold_group(settings), settings.events_topic, 0, None, 3, 3),
         PartitionLag(fold_group(settings), settings.events_topic, 1, None, 0, 0),
+        PartitionLag(settings.overflow_group, settings.overflow_topic, 0, None, 0, 0),
+        PartitionLag(settings.overflow_group, settings.overflow_topic, 1, None, 2, 2),
     ]
 
 
@@ -56,12 +59,14 @@ async def test_lag_is_the_end_less_what_was_committed_per_group_and_partition(se
         (fold_group(settings), settings.events_topic, 1, None, 0),
         (other, settings.evaluations_topic, 0, None, 0),
         (other, settings.evaluations_topic, 1, 0, 0),
+        (settings.overflow_group, settings.overflow_topic, 0, None, 0),
+        (settings.overflow_group, settings.overflow_topic, 1, None, 0),
     ]
 
 
 async def test_groups_of_another_installation_are_not_shown(settings: Settings) -> None:
     await commit(settings, f"x{settings.topic_prefix}-fold", settings.events_topic, 0, 0)
-    assert {row.group for row in await read_lag(settings)} == {fold_group(settings)}
+    assert {row.group for row in await read_lag(settings)} == {fold_group(settings), settings.overflow_group}
 
 
 async def test_no_broker_is_an_error_with_a_remedy() -> None:

@@ -54,5 +54,16 @@ async def test_a_chunk_with_a_record_that_may_not_fit_into_the_overflow_is_folde
     assert await aside(Chunk(old.tp, [old.records[0], large], old.ack)) == []
 
 
+async def test_a_chunk_with_a_record_that_the_overflow_is_known_not_to_take_is_folded() -> None:
+    old = chunk(100, 90)
+
+    async def three(_: str) -> int:
+        return 3
+
+    for most, moves in ((5, 2), (4, 0)):
+        fresh = FreshFirst(60, "overflow", three, lambda: NOW * 1000, {"overflow": most}.__getitem__)
+        assert len(await fresh(old)) == moves
+
+
 async def test_without_the_setting_nothing_is_old() -> None:
     assert await aside(chunk(10**6), seconds=0) == []

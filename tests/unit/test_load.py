@@ -2,7 +2,20 @@
 
 from pipeline.events.model import Micros, Record
 from pipeline.stream.batch import Batch
-from pipeline.stream.load import FIRST, LATELY, LEAST, LONGER, MOST, PATIENT, SHORT, Allowance, Load, load_of
+from pipeline.stream.load import (
+    FIRST,
+    LATELY,
+    LEAST,
+    LONGER,
+    MOST,
+    MOST_OWED,
+    PATIENT,
+    SHARE,
+    SHORT,
+    Allowance,
+    Load,
+    load_of,
+)  # fmt: skip
 from pipeline.stream.moves import Move
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Limits, Partition
@@ -13,7 +26,7 @@ class Folding:
 
     def __init__(self, **places: tuple[int | None, int, int]) -> None:
         self.batch = Batch()
-        self.flushes, self.flush_seconds = 7, 0.1
+        self.flushes, self.flush_seconds, self.records = 7, 0.1, 9
         self.partitions: dict[TopicPartition, Partition] = {}
         self.ends: dict[TopicPartition, tuple[int, int]] = {}
         for name, (taken, position, end) in places.items():
@@ -28,7 +41,7 @@ class Folding:
 
 
 def test_a_worker_that_has_folded_all_has_room() -> None:
-    assert Folding(p1=(50, 50, 50), p3=(None, 0, 0)).load() == Load(frozenset({1, 3}), 8, SHORT, 7, 0.1)
+    assert Folding(p1=(50, 50, 50), p3=(None, 0, 0)).load() == Load(frozenset({1, 3}), 8, SHORT, 7, 0.1, 9)
 
 
 def test_what_was_read_and_is_not_folded_counts_and_so_does_what_was_not_read() -> None:
@@ -58,7 +71,7 @@ def test_a_partition_that_is_being_opened_comes_first() -> None:
 
 
 def test_without_partitions_there_is_nothing_to_look_after() -> None:
-    assert Folding().load() == Load(frozenset(), 0, SHORT, 7, 0.1)
+    assert Folding().load() == Load(frozenset(), 0, SHORT, 7, 0.1, 9)
 
 
 def after(flushes: int, seconds: float = 0.0, room: int = 10**6) -> Load:
@@ -113,3 +126,46 @@ def test_what_waits_comes_before_a_flood_of_flushes_that_nothing_waited_for() ->
     allowance.use(1)
     assert allowance.left(after(PATIENT, room=0)) == 0
     assert allowance.left(Load(frozenset(), 0, 0, 10 * PATIENT)) == LEAST, "without partitions nobody reads"
+
+
+def busy(flushes: int, taken: int) -> Load:
+    """A worker with more to do than it can, whose flushes are slow."""
+    return Load(frozenset({0}), 1, 0, flushes, 3.0 if flushes > 1 else 0.1, taken)
+
+
+def drained(rate: int, seconds: int, flush_every: float, waiting: int = 10**9) -> list[int]:
+    """What a valve that looks 20 times a second lets in, look by look, on a worker that takes in `rate` a second."""
+    allowance, let_in = Allowance(), list[int]()
+    for look in range(1, 20 * seconds + 1):
+        some = min(waiting, allowance.left(busy(int(look / 20 / flush_every), rate * look // 20)))
+        if some:
+            allowance.use(some)
+        waiting -= some
+        let_in.append(some)
+    return let_in
+
+
+def test_a_worker_that_is_always_busy_lets_its_share_in_at_any_rate_and_not_more() -> None:
+    for rate, flush_every in ((400, 0.4), (5_000, 1.0), (18_400, 4.0), (60_000, 0.4)):
+        let_in = drained(rate, 60, flush_every)
+        owed = rate * 60 / SHARE
+        patience = LEAST * (60 / flush_every / PATIENT)
+        assert owed - LEAST <= sum(let_in) <= owed + patience, rate
+        assert max(let_in) <= max(LEAST + rate // 20 // SHARE + 1, LEAST), "no burst that others would wait for"
+
+
+def test_shares_that_nobody_took_do_not_pile_up() -> None:
+    allowance = Allowance()
+    assert allowance.left(busy(1, 10**7)) == MOST_OWED
+    assert allowance.left(busy(1, 2 * 10**7)) == MOST_OWED
+    allowance.use(MOST_OWED)
+    assert allowance.left(busy(1, 2 * 10**7)) == 0
+
+
+def test_what_came_while_there_was_room_counts_towards_the_share() -> None:
+    allowance = Allowance()
+    allowance.left(after(0))
+    allowance.use(FIRST)
+    assert allowance.left(busy(0, LEAST * SHARE)) == LEAST
+    allowance.use(LEAST - 10)
+    assert allowance.left(busy(0, LEAST * SHARE)) == 0, "a few more are not worth a trip"

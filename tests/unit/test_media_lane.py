@@ -121,7 +121,7 @@ async def test_media_that_were_stored_when_the_partition_had_just_gone_change_no
     media.goes.set()
     for _ in range(20):
         await asyncio.sleep(0)
-    assert not worker._failed.done()
+    assert not worker._owned.failed.done()
     await worker.flush(everything=True)
     assert (outside.committed, outside.acked) == ([], [0])
 

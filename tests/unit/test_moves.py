@@ -1,14 +1,32 @@
 """A trace is folded in one partition: where its key is at home in a topic of so many partitions as it has now."""
 
+import asyncio
+
 import pytest
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.config import Settings
 from pipeline.events import headers
 from pipeline.events.decode import header
 from pipeline.events.model import Event, Kind, Micros, Record
 from pipeline.events.partition import partition_of
-from pipeline.stream.moves import MOST_BYTES, MOST_MOVES, Decoded, Move, _fill, at_home, moved
+from pipeline.events.reasons import Reason
+from pipeline.metrics import Metric, Metrics, Role
+from pipeline.stream.chunk import ChunkCount
+from pipeline.stream.moves import (
+    MOST_BYTES,
+    MOST_MOVES,
+    Decoded,
+    Move,
+    Mover,
+    _fill,
+    at_home,
+    moved,
+    refused_moves,
+    weight,
+)
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Limits, Partition
 
@@ -95,3 +113,85 @@ def test_a_moved_record_keeps_key_value_and_headers_and_counts_its_moves() -> No
     [sent] = box.records
     assert (sent.key, sent.value, header(sent, headers.PROJECT)) == (record.key, record.value, b"p")
     assert [value for name, value in sent.headers if name == headers.MOVED] == [b"4"]
+
+
+def test_a_record_that_the_topic_is_known_not_to_take_stays() -> None:
+    away = next(f"t{n}" for n in range(99) if partition_of(f"p/t{n}".encode(), 2) == 1)
+    record = decoded(away)[0]._replace(value=bytes(900))
+    events = decoded(away)[1]
+    assert len(at_home(partition(), [(record, events)], weight(record))[1]) == 1
+    assert at_home(partition(), [(record, events)], weight(record) - 1) == ([(record, events)], [])
+
+
+class Topic:
+    """A producer of a topic that takes batches of so many bytes, and fails as it is told to before."""
+
+    def __init__(self, limit: int, *failures: Exception) -> None:
+        self.limit, self.failures = limit, list(failures)
+        self.batches: list[list[bytes]] = []
+
+    def create_batch(self) -> Box:
+        return Box(100)
+
+    async def send_batch(self, batch: Box, topic: str, partition: int) -> asyncio.Future[None]:
+        done = asyncio.get_running_loop().create_future()
+        values = [record.value or b"" for record in batch.records]
+        if self.failures:
+            done.set_exception(self.failures.pop(0))
+        elif sum(map(len, values)) > self.limit:
+            done.set_exception(MessageSizeTooLargeError())
+        else:
+            self.batches.append(values)
+            done.set_result(None)
+        return done
+
+
+def mover(topic: Topic, metrics: Metrics) -> Mover:
+    made = Mover(Settings(topic_prefix="t"), metrics)
+    made._producer = topic
+    return made
+
+
+def sized(offset: int, size: int, topic: str = "t.events") -> Record:
+    return Record(topic, 0, offset, Micros(1), b"p/t", bytes([offset]) * size, ())
+
+
+async def test_a_record_that_is_refused_for_its_size_is_told_apart_from_its_neighbours_which_all_arrive() -> None:
+    metrics = Metrics(Role.WORKER)
+    topic = Topic(100)
+    records = [sized(number, 10 if number % 10 != 3 else 101) for number in range(40)]
+    refused = await mover(topic, metrics).send(Move("t.events", 1, record) for record in records)
+    assert [move.record.offset for move in refused] == [3, 13, 23, 33]
+    assert sorted(value[0] for values in topic.batches for value in values) == [n for n in range(40) if n % 10 != 3]
+    assert [values for values in topic.batches if sum(map(len, values)) > 100] == []
+    assert metrics.value(Metric.MOVED, "home") == 36
+    assert metrics.value(Metric.MOVES_OPEN) == 0
+
+
+async def test_what_fails_for_another_reason_is_sent_again_and_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.stream.moves.RETRY_AFTER", 0)
+    metrics = Metrics(Role.WORKER)
+    topic = Topic(100, KafkaConnectionError("away"), KafkaConnectionError("away"))
+    moves = [
+        Move("t.events.overflow", 0, sized(1, 5)),
+        Move("t.events", 0, sized(2, 5, "t.events.overflow")),
+        Move("t.events", 0, sized(3, 5)),
+    ]
+    assert await mover(topic, metrics).send(moves) == []
+    assert {what: metrics.value(Metric.MOVED, what) for what in ("home", "aside", "back")} == {
+        "home": 1, "aside": 1, "back": 1,
+    }  # fmt: skip
+    assert metrics.value(Metric.SEND_RETRIES) >= 2
+    assert metrics.value(Metric.MOVE_SECONDS) > 0
+
+
+def test_what_no_topic_takes_is_rejected_where_it_lay_and_keeps_its_bytes() -> None:
+    count = ChunkCount()
+    records = [sized(1, 5), sized(2, 50)]
+    for record in records:
+        count.outcomes.note_moved(record)
+    [letter] = refused_moves([Move("t.events", 1, records[1], count)])
+    assert (letter.record, letter.reason, letter.stage) == (records[1], Reason.TOO_LARGE, "move")
+    assert "t.events refuses its 53 bytes" in letter.detail
+    assert count.rejected == 1
+    assert {group[3]: list(offsets) for group, offsets in count.outcomes.items()} == {"moved": [1], "rejected": [2]}

@@ -1,7 +1,7 @@
 """Sending: a dead letter that cannot be produced is never dropped, and one that is too large is kept in the table."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -16,6 +16,7 @@ from pipeline.store.insert import Refused
 from pipeline.stream import outbox as outbox_module
 from pipeline.stream.dead_letter_row import dead_letter_row, row_of
 from pipeline.stream.deadletters import DeadLetter, wall_clock
+from pipeline.stream.moves import Move
 from pipeline.stream.outbox import Outbox
 
 LIMIT = 1_000
@@ -126,3 +127,32 @@ async def test_other_messages_that_are_too_large_are_not_given_up() -> None:
 
 def _message(text: str) -> outbox_module.Message:
     return outbox_module.Message(None, text.encode())
+
+
+class Mover:
+    """Takes no record of more than LIMIT bytes into the overflow, and none that is `huge` anywhere."""
+
+    def __init__(self) -> None:
+        self.sent: list[Move] = []
+
+    async def send(self, moves: Iterable[Move]) -> list[Move]:
+        refused = []
+        for move in moves:
+            value = move.record.value or b""
+            is_refused = value == b"huge" or (move.topic == "overflow" and len(value) > LIMIT)
+            (refused if is_refused else self.sent).append(move)
+        return refused
+
+
+async def test_what_cannot_be_put_aside_stays_and_what_cannot_stay_is_a_dead_letter() -> None:
+    broker, mover = Broker(), Mover()
+    made = outbox(broker, Table())
+    made.mover = mover  # type: ignore[assignment]
+    values = (b"a", b"x" * (LIMIT + 1), b"huge")
+    records = [Record("events", 3, offset, Micros(7), b"p/t", value, ()) for offset, value in enumerate(values)]
+    await made.move([Move("overflow", 1, record) for record in records])
+    assert mover.sent == [Move("overflow", 1, records[0]), Move("events", 3, records[1])]
+    [letter] = broker.taken
+    assert (letter.value, dict(letter.headers)[headers.DEAD_STAGE]) == (b"huge", b"move")
+    await made.move([Move("events", 2, records[2])])
+    assert [record.value for record in broker.taken] == [b"huge", b"huge"], "nothing is tried twice where it failed"

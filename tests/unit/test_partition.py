@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.events.model import Event, Kind, Micros
+from pipeline.fold.catch_up import Round
 from pipeline.fold.state import SKELETON
 from pipeline.stream import partition as module
 from pipeline.stream.offsets import TopicPartition
@@ -288,6 +289,25 @@ def test_a_trace_holds_the_part_in_which_its_rows_began_to_be_out_of_date() -> N
     assert first.holders == 1  # until the rows are durable
     part.changed(b"p/a", state, second, later)
     assert (second.holders, state.unwritten_since) == (1, later)
+
+
+def test_a_trace_that_caught_up_holds_the_part_of_what_came_since_the_round_began() -> None:
+    part, first, second, third = partition(), Part(), Part(), Part()
+    take(part, "a")
+    state = part.traces[b"p/a"]
+    part.changed(b"p/a", state, first, part.clock())
+    state.round = Round([])
+    for later in (second, third):
+        part.changed(b"p/a", state, later, part.clock())
+    now = pass_(part, 1)
+    assert (part.caught_up(state, now), state.holder, state.round) == (first, second, None)
+    assert (first.holders, second.holders, third.holders, state.unwritten_since) == (1, 1, 0, now)
+    state.round = Round([])
+    assert (part.caught_up(state, now), state.holder) == (second, None), "nothing came since"
+    state.round = Round([])
+    part.changed(b"p/a", state, third, part.clock())
+    assert (state.holder, state.round) == (third, None), "what came in a round that held nothing is in none yet"
+    assert list(part.unwritten) == [b"p/a"]
 
 
 def test_a_sleeping_trace_that_has_ended_is_called_as_soon_as_it_was_quiet() -> None:

@@ -82,3 +82,13 @@ def test_a_taken_port_is_a_wrong_setting(server: StatusServer) -> None:
     with pytest.raises(SettingError, match=f"127.0.0.1:{server.port}") as error:
         StatusServer({}, "127.0.0.1", server.port)
     assert "SPANFOLD_METRICS_PORT" in str(error.value.remedy)
+
+
+def test_a_note_is_told_and_changes_no_status() -> None:
+    def answer(wrong: str, note: str) -> tuple[int, dict[str, object]]:
+        told = Health([lambda: ""], [lambda: wrong], [lambda: note]).ready()
+        return told.status, {name: some for name, some in json.loads(told.body).items() if name != "version"}
+
+    assert answer("", "much waits") == (200, {"status": "OK", "notes": ["much waits"]})
+    assert answer("", "") == (200, {"status": "OK"})
+    assert answer("late", "much") == (503, {"status": "failing", "reasons": ["late"], "notes": ["much"]})
