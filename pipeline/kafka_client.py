@@ -34,6 +34,11 @@ def kafka_options(settings: Settings) -> dict[str, Any]:
     return {"bootstrap_servers": settings.kafka_bootstrap, **security_options(settings)}
 
 
+def producer_options(settings: Settings) -> dict[str, Any]:
+    """The same for a producer whose acknowledged records are durable, and there once. Raises SettingError."""
+    return kafka_options(settings) | {"acks": "all", "enable_idempotence": True, "compression_type": "lz4"}
+
+
 def security_options(settings: Settings) -> dict[str, Any]:
     """The part of `kafka_options` that is about TLS and SASL, in aiokafka's names. Raises SettingError."""
     protocol = settings.kafka_security_protocol

@@ -6,6 +6,7 @@ Configured by the connections in Settings and by SPANFOLD_INIT_* (or LANGFUSE_IN
 """
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 
 from pipeline.config import Settings
@@ -29,8 +30,7 @@ def prepare(settings: Settings) -> ProjectKeys:
 
 def prepare_project(settings: Settings) -> ProjectKeys:
     """The initial project and a valid key pair of it: the one that is set, else the remembered, else a new one."""
-    registry = open_registry(settings.registry)
-    try:
+    with closing(open_registry(settings.registry)) as registry:
         project, key = registry.ensure_initial_project(initial_project(settings))
         _ensure_first_rule(registry, project.id, settings.first_rule_sampling)
         remembered = read_project(settings.data_dir)
@@ -40,8 +40,6 @@ def prepare_project(settings: Settings) -> ProjectKeys:
         keys = ProjectKeys(project.id, key.public_key, key.secret_key)
         write_project(settings.data_dir, keys)
         return keys
-    finally:
-        registry.close()
 
 
 def describe_migrations(applied: list[str]) -> str:

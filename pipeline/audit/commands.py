@@ -2,13 +2,12 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.errors import SettingError
-from pipeline.ops.moments import moment
+from pipeline.ops.options import Data, Json, OnlyProject, Until, end_of, since, start_of
 
 if TYPE_CHECKING:
     from pipeline.audit.run import Audit, Report
@@ -17,23 +16,16 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def audit(
-    project: Annotated[str, typer.Option(help="One project only.")] = "",
+    project: OnlyProject = "",
     trace: Annotated[list[str] | None, typer.Option(help="Traces of that project; may be given again.")] = None,
-    start: Annotated[
-        str, typer.Option("--from", metavar="TIME", help="Traces first seen from here on. [default: all]")
-    ] = "",
-    until: Annotated[str, typer.Option("--to", metavar="TIME", help="And before this. [default: now]")] = "",
+    start: Annotated[str, since("Traces first seen from here on. [default: all]")] = "",
+    until: Until = "",
     fix: Annotated[bool, typer.Option("--fix", help="Write what is right. Without it nothing is changed.")] = False,
     trust_archive: Annotated[
         bool, typer.Option("--trust-archive", help="With --fix: delete rows made from more events than are archived.")
     ] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", metavar="DIR", help="The data directory of a running stack. [default: SPANFOLD_DATA_DIR]"
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")] = False,
+    data: Data = None,
+    as_json: Json = False,
 ) -> None:
     """Compare the rows of every trace with its archived events, and with --fix make them right.
 
@@ -50,8 +42,8 @@ def audit(
         raise SettingError("--trace needs its project.", remedy="Add --project PROJECT.")
     if trust_archive and not fix:
         raise SettingError("--trust-archive means something with --fix only.", remedy="Add --fix, or leave it out.")
-    first = moment("--from", start) if start else EPOCH
-    last = moment("--to", until) if until else datetime.now(UTC) + timedelta(days=1)
+    first = start_of(start, EPOCH)
+    last = end_of(until, datetime.now(UTC) + timedelta(days=1))
     run = Audit(find_settings(data), fix=fix, trust_archive=trust_archive)
     try:
         report = asyncio.run(_run(run, project, trace or [], first, last))

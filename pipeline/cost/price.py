@@ -11,8 +11,9 @@ from decimal import Decimal
 from pipeline.cost.book import Price, PriceBook
 from pipeline.cost.rates import rounded
 from pipeline.cost.tokens import TokenCounter
-from pipeline.cost.usage import Normalised, Usage, normalise
+from pipeline.cost.usage import Normalised, normalise
 from pipeline.cost.usage_rules import NOT_TOKENS
+from pipeline.cost.usage_shape import Usage
 from pipeline.events.flags import Flag
 from pipeline.events.model import Fields, Micros
 from pipeline.events.priced import UNPRICED, Priced, UsageSource

@@ -8,6 +8,7 @@ A trace that never ends settles only after a minute of silence; the demo does no
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
@@ -30,12 +31,9 @@ class Scored(NamedTuple):
 
 def make_rule(registry_url: str) -> Rule:
     """Make the project and its rule in a new registry."""
-    registry = open_registry(registry_url)
-    try:
+    with closing(open_registry(registry_url)) as registry:
         registry.create_project("Demo", project_id=PROJECT)
         return registry.add_rule(PROJECT, NAME, "latency_above", parameters={"limit_ms": LIMIT_MS}, sampling_rate=SHARE)
-    finally:
-        registry.close()
 
 
 async def wait_for_scores(client: Client, rule: Rule, progress: Callable[[int, int], None]) -> Scored:

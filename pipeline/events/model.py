@@ -80,7 +80,7 @@ class Event(NamedTuple):
     """One statement about one entity.
 
     `trace_id` is what the fold groups by: the trace's id, or for a score without a trace `session:ID` or `run:ID`.
-    `event_id` and the hash of the original bytes are the event's identity (DESIGN: "the same event again").
+    `event_id` and the hash of the original bytes are the event's identity (docs/folding.md, "Identity").
     `at` orders opinions; it is the client's event time, not the time of arrival.
     """
 

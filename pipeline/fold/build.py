@@ -6,24 +6,22 @@ a moment for its end (`Want.held_until`), and what follows from others waits unt
 (`Want.all`): so that an observation is usually written once. Whatever is written says the truth about the whole set of
 events folded so far; waiting only leaves older versions in the table.
 
-How it works: 1 refresh what events touched (merge, price), 2 resolve the tree and the totals, 3 choose, 4 make views.
+How it works: 1 refresh what events touched (merge, price), 2 resolve the tree and the totals, 3 choose, 4 make views
+(viewing.py).
 Work is O(what changed and the ancestors of it), never O(the trace), but for attributes, which stand on every row.
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pipeline.events.flags import Flag
-from pipeline.events.keys import is_trace
 from pipeline.events.model import Fields, Micros
 from pipeline.events.priced import Pricer
 from pipeline.fold.attributes import Attributes, attributes_of
-from pipeline.fold.observation import Observation, is_open, kind_of
+from pipeline.fold.observation import Observation, is_open
 from pipeline.fold.state import TraceState
-from pipeline.fold.tree import MAX_PATH
-from pipeline.fold.views import Built, ObservationView, ScoreView, TraceView
+from pipeline.fold.viewing import observation_view, score_views, trace_view
+from pipeline.fold.views import Built
 
-_WITH_NUMBER = (None, "NUMERIC", "BOOLEAN")  # data types of scores whose value is a number
 _NO_FIELDS = Fields()
 
 
@@ -46,17 +44,18 @@ def build(state: TraceState, price: Pricer, want: Want = EVERYTHING) -> Built:
     attributes = _attributes(state)
     chosen = _choose(state, attributes, want)  # 3
     whole = want.all and len(chosen) == len(state.unwritten)  # else content has to be brought back first (shed.py)
-    observations = [_observation_view(state, node) for node in chosen]  # 4
+    observations = [observation_view(state, node) for node in chosen]  # 4
     _mark_written(state, chosen, attributes)
     ends = not whole and bool(state.shed or state.round) and state.wrote(chosen, whole=want.all)
     due_trace = whole or ends or state.trace_touched or not state.written
-    scores, gone_scores = _score_views(state)
+    scores, gone_scores = score_views(state)
+    state.touched_scores.clear()
     gone = sorted(id_ for id_ in state.gone if id_ not in state.observations)
     state.gone.clear()
     if due_trace:
         state.written, state.trace_touched = True, False
     return Built(
-        _trace_view(state) if due_trace and state.has_trace_row else None,
+        trace_view(state) if due_trace and state.has_trace_row else None,
         attributes,
         observations,
         scores,
@@ -187,112 +186,9 @@ def _mark_written(state: TraceState, nodes: Iterable[Observation], attributes: A
             notes.clear()  # a dict that was emptied one by one keeps its table
 
 
-def _observation_view(state: TraceState, node: Observation) -> ObservationView:
-    fields, priced, tree = node.content(), node.priced, state.tree
-    start, end, depth = node.start, node.end, tree.depth(node)
-    flags: list[str] = list(priced.flags)
-    if node.orphan:
-        flags.append(Flag.ORPHAN)
-    if node.cut:
-        flags.append(Flag.CYCLE_CUT)
-    if node.repeats:
-        flags.append(Flag.DUPLICATE_USAGE)
-    if depth >= MAX_PATH:
-        flags.append(Flag.PATH_TRUNCATED)
-    if "start_time" not in fields:
-        flags.append(Flag.PROVISIONAL_START)
-    if end is not None and end < start:
-        flags.append(Flag.NEGATIVE_DURATION)
-    if len(flags) > 1:
-        flags.sort()
-    cost, costs, tokens = node.subtree()
-    return ObservationView(
-        node.id,
-        fields,
-        kind_of(fields),
-        start,
-        node.level,
-        priced,
-        depth,
-        tree.path(node),
-        tree.child_count(node),
-        cost if costs else None,
-        tokens,
-        node.orphan,
-        flags,
-    )
-
-
-def _score_views(state: TraceState) -> tuple[list[ScoreView], list[str]]:
-    """Scores to write, and scores to take back."""
-    if not state.touched_scores:
-        return [], []
-    views, gone = [], []
-    for id_ in sorted(state.touched_scores):
-        score = state.scores[id_]
-        if not score:
-            gone.append(id_)
-            continue
-        fields = score.merged()
-        if "value" in fields and fields.get("data_type") not in _WITH_NUMBER:
-            fields = fields.copy()  # the number is an older opinion's, the newest gave a string
-            del fields["value"]
-        views.append(ScoreView(id_, fields, score.latest()))
-    state.touched_scores.clear()
-    return views, gone
-
-
-def _trace_view(state: TraceState) -> TraceView:
-    fields = state.trace.merged() if state.trace else _NO_FIELDS
-    totals, tree = state.totals, state.tree
-    first, last = totals.span(tree.nodes.values())
-    latency = None if first is None or last is None else Micros(last - first)
-    usage, cost = totals.usage(), totals.cost()
-    start = fields.get("start_time", first)
-    return TraceView(
-        fields=fields,
-        start_time=_first_word(state) if start is None else start,
-        end_time=last,
-        latency=latency if latency is None or latency >= 0 else None,
-        level=totals.level,
-        status="RUNNING" if totals.open else "ERROR" if totals.errors else "SUCCESS",
-        error_count=totals.errors,
-        observation_count=totals.count,
-        usage=usage,
-        total_tokens=usage.get("total", 0),
-        cost=cost,
-        total_cost=cost.get("total"),
-        root=tree.root.id if tree.root is not None else "",
-        flags=_trace_flags(state, latency),
-        deleted=not (tree.nodes or state.trace or (is_trace(state.trace_id) and any(state.scores.values()))),
-    )
-
-
-def _first_word(state: TraceState) -> Micros:
-    """The oldest event time of a trace without observations."""
-    return min((each.first_at for each in (state.trace, *state.scores.values()) if each), default=Micros(0))
-
-
 def has_ended(state: TraceState) -> bool:
     """A single root tells by itself; several roots, or none, have ended when nothing is open any more."""
     tree = state.tree
     if len(tree.tops) == 1 and not state.trace and tree.root is not None:
         return not tree.root.open
     return not state.totals.open
-
-
-def _trace_flags(state: TraceState, latency: Micros | None) -> list[str]:
-    flags: list[str] = []
-    if state.expired:
-        flags.append(Flag.ARCHIVE_EXPIRED)
-    if state.conflicting:
-        flags.append(Flag.CONFLICTING_EVENTS)
-    if state.derived:
-        flags.append(Flag.DERIVED_TRACE)
-    if not state.tree.tops and not state.trace:
-        flags.append(Flag.MISSING_ROOT)
-    if latency is not None and latency < 0:
-        flags.append(Flag.NEGATIVE_DURATION)
-    if len(state.tree.tops) > 1 and not state.trace:
-        flags.append(Flag.SEVERAL_ROOTS)
-    return flags

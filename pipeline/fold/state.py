@@ -50,7 +50,7 @@ class TraceState:
         self.first_seen = first_seen
         self.hash = 0  # keys.trace_hash, once it was needed
         # the set of events
-        self.seen: dict[str, bytes] = {}  # event id -> identity; see `_again`
+        self.seen: dict[str, bytes] = {}  # event id -> identity; of one id with several contents see `_again`
         self.restored: dict[bytes, int] | None = None  # identity -> offset of the events that came from the archive
         self.base_count = 0  # events that the archive no longer has, but stored rows were made from
         self.size = SKELETON  # bytes of the events taken in, and what the state itself counts
@@ -58,7 +58,7 @@ class TraceState:
         self.derived = False
         self.expired = False  # there were such
         self.revision = 0  # distinct events that are no scores: what evaluation results are numbered by
-        self.latest_at = Micros(0)  # the newest event time among those
+        self.latest_at = Micros(0)  # the newest event time among those of `revision`
         self.deleted_at = NEVER  # event time of the newest tombstone
         self.hidden: dict[str, None] = {}  # observations of which it hides something
         # what they amount to
@@ -91,11 +91,6 @@ class TraceState:
     def event_count(self) -> int:
         """Distinct events folded so far."""
         return len(self.seen) + self.base_count
-
-    @property
-    def stated(self) -> bool:
-        """A trace event has arrived."""
-        return bool(self.trace)
 
     @property
     def has_trace_row(self) -> bool:

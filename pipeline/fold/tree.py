@@ -155,9 +155,8 @@ class Tree:
     def _place(self, node: Observation, waiting: dict[str, Observation] | None) -> None:
         """1 look for a circle, 2 take in the children that waited, 3 hang it up, 4 cut the circle."""
         parent_id = node.parent_id
-        circle = (
-            circle_of(node, self.nodes) if parent_id and (waiting or node.kids or parent_id == node.id) else None
-        )  # 1
+        may_close = parent_id and (waiting or node.kids or parent_id == node.id)
+        circle = circle_of(node, self.nodes) if may_close else None  # 1
         for kid in (waiting or {}).values():  # 2
             kid.orphan = False
             self._hang(kid, node)

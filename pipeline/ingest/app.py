@@ -59,57 +59,58 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
     `find_score` says what a score belongs to, which deleting one needs: only the store knows, and this room must not.
     """
     metrics = FrontMetrics()
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        directory, producer = Directory(registry), EventProducer(settings)
-        aside, heart = Aside(), Heartbeat(settings.stuck_after, metrics)
-        lag = LagWatch(settings, metrics, producer.partitions, producer.overflow_partitions)
-        app.state.front = FrontDoor(
-            settings,
-            directory,
-            producer,
-            metrics,
-            held=Held(settings.held_bytes, metrics),
-            waiting=Waiting(settings.crowd_wait),
-            limiter=Limiter(settings),
-            fairness=Fairness(settings),
-            lag=lag,
-            aside=aside,
-            media=MediaStore(open_blobs(settings.blobs)),
-            media_key=signing_key(settings),
-            find_score=find_score,
-            heart=heart,
-        )
-        producer.start()
-        lag.start()
-        beats = asyncio.create_task(heart.run(), name="heartbeat")
-        grpc_door = GrpcDoor(app.state.front)
-        try:
-            if settings.grpc_port != OFF:
-                await grpc_door.start()
-            with heart.listening():
-                yield
-        finally:
-            beats.cancel()
-            await grpc_door.stop()
-            await lag.stop()
-            await producer.stop()
-            aside.close()
-            directory.close()
-
+    lifespan = partial(_living, settings, registry, metrics, find_score)
     app = FastAPI(title="Spanfold", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     for router in ROUTERS:
         app.include_router(router)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # FastAPI's way to give a document of one's own
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=METHODS, allow_headers=["*"])
     app.add_middleware(Observe, metrics=metrics)
-    app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(EnvelopeError, _envelope_error)
-    app.add_exception_handler(InvalidBodyError, _invalid_body)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _bug)
+    for kind, answer in ERRORS.items():
+        app.add_exception_handler(kind, answer)
     return app
+
+
+@asynccontextmanager
+async def _living(
+    settings: Settings, registry: Registry, metrics: FrontMetrics, find_score: FindScore | None, app: FastAPI
+) -> AsyncIterator[None]:
+    """What runs for as long as the app does, built and started in this order, stopped in the other."""
+    directory, producer = Directory(registry), EventProducer(settings)
+    aside, heart = Aside(), Heartbeat(settings.stuck_after, metrics)
+    lag = LagWatch(settings, metrics, producer.partitions, producer.overflow_partitions)
+    app.state.front = FrontDoor(
+        settings,
+        directory,
+        producer,
+        metrics,
+        held=Held(settings.held_bytes, metrics),
+        waiting=Waiting(settings.crowd_wait),
+        limiter=Limiter(settings),
+        fairness=Fairness(settings),
+        lag=lag,
+        aside=aside,
+        media=MediaStore(open_blobs(settings.blobs)),
+        media_key=signing_key(settings),
+        find_score=find_score,
+        heart=heart,
+    )
+    producer.start()
+    lag.start()
+    beats = asyncio.create_task(heart.run(), name="heartbeat")
+    grpc_door = GrpcDoor(app.state.front)
+    try:
+        if settings.grpc_port != OFF:
+            await grpc_door.start()
+        with heart.listening():
+            yield
+    finally:
+        beats.cancel()
+        await grpc_door.stop()
+        await lag.stop()
+        await producer.stop()
+        aside.close()
+        directory.close()
 
 
 async def _api_error(_request: Request, error: Exception) -> Response:
@@ -139,3 +140,12 @@ async def _http_error(request: Request, error: Exception) -> Response:
 async def _bug(_request: Request, _error: Exception) -> Response:
     """The traceback goes to the log, by Starlette; the client learns only that it was not its fault."""
     return error_answer(ApiError(500, "InternalServerError", "Internal Server Error"))
+
+
+ERRORS = {
+    ApiError: _api_error,
+    EnvelopeError: _envelope_error,
+    InvalidBodyError: _invalid_body,
+    HTTPException: _http_error,
+    Exception: _bug,
+}

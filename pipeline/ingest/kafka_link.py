@@ -21,7 +21,7 @@ from aiokafka.errors import (
 )
 
 from pipeline.config import Settings
-from pipeline.kafka_client import kafka_options
+from pipeline.kafka_client import producer_options
 
 log = logging.getLogger(__name__)
 
@@ -135,11 +135,8 @@ class KafkaLink:
     async def _connect(self) -> AIOKafkaProducer:
         while True:
             producer = AIOKafkaProducer(
-                **kafka_options(self._settings),
+                **producer_options(self._settings),
                 client_id="spanfold-ingest",
-                acks="all",
-                enable_idempotence=True,
-                compression_type="lz4",
                 max_batch_size=BATCH_BYTES,
                 max_request_size=REQUEST_BYTES,
                 metadata_max_age_ms=_METADATA_SECONDS * 1000,

@@ -23,7 +23,7 @@ def tell(line: str) -> None:
 
 
 def announce_json(running: Running) -> None:
-    """One line on stdout (DESIGN section 9)."""
+    """One line of JSON on stdout; programs rely on its names."""
     print(json.dumps(running.stack.announcement()), flush=True)
 
 

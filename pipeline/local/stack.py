@@ -39,7 +39,7 @@ class Stack:
     metrics: Mapping[str, str] = field(default_factory=dict)  # role -> URL of its metrics
 
     def announcement(self) -> dict[str, Any]:
-        """The object that `up --json` prints (DESIGN section 9)."""
+        """The object that `up --json` prints; programs rely on its names."""
         names = ("http", "grpc", "clickhouse", "kafka", "data", "project_id", "public_key", "secret_key", "metrics")
         return {"event": "ready", **{name: getattr(self, name) for name in names}}
 

@@ -7,17 +7,13 @@ from typing import Annotated
 import typer
 
 from pipeline.ops.moments import moment
+from pipeline.ops.options import Data, Json, OnlyProject, Project, Until, dry_run_option, end_of, since, wait_option
 
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="DIR", help="The data directory of a running stack. [default: SPANFOLD_DATA_DIR]"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 prices_app = typer.Typer(no_args_is_help=True, help="The price document: overrides, custom models, discounts.")
 
 
 def explain_cost(
-    project: Annotated[str, typer.Argument(help="The project's id.")],
+    project: Project,
     observation: Annotated[str, typer.Argument(help="The observation's id.")],
     data: Data = None,
 ) -> None:
@@ -32,7 +28,7 @@ def explain_cost(
 
 
 def unpriced(
-    project: Annotated[str, typer.Option(help="One project only.")] = "",
+    project: OnlyProject = "",
     limit: Annotated[int, typer.Option(min=1, help="How many lines.")] = 100,
     data: Data = None,
     as_json: Json = False,
@@ -49,15 +45,13 @@ def unpriced(
 
 
 def reprice(
-    start: Annotated[str, typer.Option("--from", metavar="TIME", help="Calls that start from here on.")],
-    until: Annotated[str, typer.Option("--to", metavar="TIME", help="And before this. [default: now]")] = "",
+    start: Annotated[str, since("Calls that start from here on.")],
+    until: Until = "",
     model: Annotated[str, typer.Option(help="Traces with a call of this model only.")] = "",
-    project: Annotated[str, typer.Option(help="One project only.")] = "",
+    project: OnlyProject = "",
     reason: Annotated[str, typer.Option(help="Kept in cost_history.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; write nothing.")] = False,
-    wait: Annotated[
-        float | None, typer.Option(min=0, help="Seconds for workers to take a new book; 0 where none runs.")
-    ] = None,
+    dry_run: Annotated[bool, dry_run_option("Show what would change; write nothing.")] = False,
+    wait: Annotated[float | None, wait_option("a new book; 0 where none runs.")] = None,
     data: Data = None,
 ) -> None:
     """Price history again with the books that hold now. Old costs stay in `cost_history`. Again to continue.
@@ -70,7 +64,7 @@ def reprice(
     from pipeline.ops.reprice.run import TAKEN_SECONDS, OvertakenError, print_progress, print_report
     from pipeline.ops.reprice.run import reprice as run
 
-    scope = Scope(moment("--from", start), moment("--to", until) if until else datetime.now(UTC), project, model)
+    scope = Scope(moment("--from", start), end_of(until, datetime.now(UTC)), project, model)
     report = run(
         find_settings(data),
         scope,

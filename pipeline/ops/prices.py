@@ -4,6 +4,7 @@ A document is published as a whole, under the next epoch, and never changes afte
 rows that were written before keep their cost until `spanfold reprice`.
 """
 
+from contextlib import closing
 from pathlib import Path
 
 import yaml
@@ -21,20 +22,14 @@ def publish(settings: Settings, path: Path, note: str = "") -> tuple[PublishedPr
     except (OSError, UnicodeDecodeError) as error:
         raise PriceDocumentError(f"{path} cannot be read: {error}", remedy="Check the path.") from error
     document = parse_document(text)
-    registry = open_registry(settings.registry)
-    try:
+    with closing(open_registry(settings.registry)) as registry:
         return registry.publish_prices(document.model_dump(mode="json", by_alias=True), base_version(), note=note)
-    finally:
-        registry.close()
 
 
 def show(settings: Settings) -> str:
     """The newest document as YAML, with its epoch; it can be edited and published again."""
-    registry = open_registry(settings.registry)
-    try:
+    with closing(open_registry(settings.registry)) as registry:
         newest = registry.newest_prices()
-    finally:
-        registry.close()
     if newest is None:
         return f"# book 0, on {base_version()}: nothing was published\n"
     head = f"# book {newest.epoch}, published {newest.published_at:%Y-%m-%d %H:%M:%S} UTC, on {newest.base}\n"

@@ -11,6 +11,7 @@ Configured by the `clickhouse_*` settings.
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import TextIO
 
 from clickhouse_connect.driver.client import Client
@@ -45,14 +46,11 @@ class QueryError(StoreError):
 
 def print_rows(settings: Settings, query: str, row_format: str, out: TextIO = sys.stdout) -> None:
     """Print the rows of `query`; `row_format` is json, table or csv. Raises QueryError and StoreError."""
-    client = connect(settings, deadline=5.0, timeout=3600.0)
-    try:
+    with closing(connect(settings, deadline=5.0, timeout=3600.0)) as client:
         lines = read_lines(client, query.strip().rstrip(";"), row_format)
         for text in json_array(lines) if row_format == "json" else lines:
             out.write(text)
         out.flush()
-    finally:
-        client.close()
 
 
 def read_lines(client: Client, query: str, row_format: str) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """What `spanfold keys` and `spanfold limits` do and say. Failure: RegistryError."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 
 from rich.console import Console
 from rich.table import Table
@@ -13,7 +12,7 @@ from pipeline.registry.registry import Registry, open_registry
 
 def run_keys(url: str, create: str, revoke: str) -> None:
     """Make or revoke a key of the registry at `url`, or list all where neither is asked for."""
-    with _opened(url) as registry:
+    with closing(open_registry(url)) as registry:
         if create:
             key = registry.create_key(create)
             print(f"public key: {key.public_key}\nsecret key: {key.secret_key}")
@@ -26,7 +25,7 @@ def run_keys(url: str, create: str, revoke: str) -> None:
 
 def run_limits(url: str, project_id: str, changes: tuple[int | None, int | None, int | None], *, reset: bool) -> None:
     """Show a project's limits after making the changes: requests, events and bytes a second; None: as it is."""
-    with _opened(url) as registry:
+    with closing(open_registry(url)) as registry:
         project = registry.project(project_id)
         if project is None:
             raise RegistryError(f"There is no project with the id {project_id!r}.", remedy="`spanfold keys` names all.")
@@ -52,12 +51,3 @@ def _print_keys(registry: Registry) -> None:
         revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
         table.add_row(key.project_id, key.public_key, key.tail, f"{key.created_at:%Y-%m-%d %H:%M}", revoked)
     Console().print(table)
-
-
-@contextmanager
-def _opened(url: str) -> Iterator[Registry]:
-    registry = open_registry(url)
-    try:
-        yield registry
-    finally:
-        registry.close()

@@ -10,6 +10,7 @@ import typer
 
 from pipeline.errors import SettingError, SpanfoldError
 from pipeline.ops.moments import moment
+from pipeline.ops.options import Data, Json, OnlyProject, Until, dry_run_option, since, wait_option
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -30,11 +31,9 @@ class IncompleteError(SpanfoldError):
 
 
 def replay(
-    start: Annotated[
-        str, typer.Option("--from", metavar="TIME", help="Traces with an event that came from here on.")
-    ] = "",
-    until: Annotated[str, typer.Option("--to", metavar="TIME", help="And before this. [default: now]")] = "",
-    project: Annotated[str, typer.Option(help="One project only.")] = "",
+    start: Annotated[str, since("Traces with an event that came from here on.")] = "",
+    until: Until = "",
+    project: OnlyProject = "",
     trace: Annotated[list[str] | None, typer.Option(help="This trace only; may be given several times.")] = None,
     into: Annotated[Target, typer.Option(help="The live tables, or shadow tables to compare first.")] = Target.LIVE,
     source: Annotated[
@@ -46,19 +45,12 @@ def replay(
     compare: Annotated[bool, typer.Option("--compare", help="Compare the shadow tables with the live ones.")] = False,
     swap: Annotated[bool, typer.Option("--swap", help="Bring the shadow tables' rows into the live ones.")] = False,
     discard: Annotated[bool, typer.Option("--discard", help="Remove the shadow tables.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Fold everything; write nothing.")] = False,
+    dry_run: Annotated[bool, dry_run_option("Fold everything; write nothing.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew where a replay was broken off.")] = False,
     reason: Annotated[str, typer.Option(help="Kept in cost_history where costs change.")] = "replay",
-    wait: Annotated[
-        float | None, typer.Option(min=0, help="Seconds for workers to take a new epoch; 0 where none runs.")
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", metavar="DIR", help="The data directory of a running stack. [default: SPANFOLD_DATA_DIR]"
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")] = False,
+    wait: Annotated[float | None, wait_option("a new epoch; 0 where none runs.")] = None,
+    data: Data = None,
+    as_json: Json = False,
 ) -> None:
     """Make rows anew from archived events by the code and the prices of now. Again to continue.
 
@@ -117,7 +109,6 @@ def _replay(
     *,
     as_json: bool,
 ) -> None:
-    from pipeline.ops.reprice.run import TAKEN_SECONDS
     from pipeline.replay.run import Options
     from pipeline.replay.run import replay as run
     from pipeline.replay.show import ProgressLine, comparison_json, print_comparison, print_report, report_json
@@ -125,7 +116,7 @@ def _replay(
 
     into, dry_run, restart, wait, reason = given
     filled = _fill(settings, question, source, dry_run=dry_run)
-    options = Options(into.value, dry_run, restart, TAKEN_SECONDS if wait is None else wait, reason)
+    options = Options(into.value, dry_run, restart, _seconds(wait), reason)
     _, report = run(settings, question, options, ProgressLine())
     compared = compare_shadow(settings) if into is Target.SHADOW and not dry_run else None
     if as_json:
@@ -186,14 +177,19 @@ def _compare(settings: "Settings", *, as_json: bool) -> None:
 
 
 def _swap(settings: "Settings", wait: float | None, reason: str, *, as_json: bool) -> None:
-    from pipeline.ops.reprice.run import TAKEN_SECONDS
     from pipeline.replay.show import ProgressLine, report_json
     from pipeline.replay.swap import swap
 
     say = (lambda _: None) if as_json else (lambda text: print(text, flush=True))
-    seconds = TAKEN_SECONDS if wait is None else wait
-    report = swap(settings, wait=seconds, reason=reason, say=say, progress=ProgressLine())
+    report = swap(settings, wait=_seconds(wait), reason=reason, say=say, progress=ProgressLine())
     print(json.dumps(report_json(report)) if as_json else f"swapped, under epoch {report.epoch}")
+
+
+def _seconds(wait: float | None) -> float:
+    """How long workers get to take a new epoch."""
+    from pipeline.ops.reprice.run import TAKEN_SECONDS
+
+    return TAKEN_SECONDS if wait is None else wait
 
 
 def _discard(settings: "Settings") -> None:

@@ -24,7 +24,7 @@ from pipeline.config import Settings
 from pipeline.errors import SpanfoldError
 from pipeline.events.decode import decode_record
 from pipeline.events.keys import event_identity, is_trace, trace_hash
-from pipeline.events.model import Event, Record
+from pipeline.events.model import Event, Micros, Record
 from pipeline.events.reasons import DecodeError
 from pipeline.kafka_client import kafka_options
 from pipeline.ops.kafka_admin import looking
@@ -38,7 +38,7 @@ from pipeline.store.insert import Inserter
 from pipeline.store.lookups import RawEvent, TraceKey
 from pipeline.store.rows import RawEventRow
 from pipeline.store.tables import RAW_EVENTS
-from pipeline.stream.intake import told
+from pipeline.stream.archive_row import archive_row
 from pipeline.stream.retention import Keeps, RetentionBook
 
 log = structlog.get_logger(__name__)
@@ -188,32 +188,15 @@ def _new(client: Client, found: Sequence[Found], keeps: Keeps) -> list[RawEventR
     archived = {str(row[0]) for row in rows}
     ids = tuple({trace for _, trace in names if is_trace(trace)} or {""})
     seen = client.query(sql("known"), parameters={**keys, "ids": ids}, settings=BIG_QUERY).result_rows
-    first_seen = {(str(project), str(trace)): int(at) for project, trace, at in seen}
+    first_seen = {(str(project), str(trace)): Micros(int(at)) for project, trace, at in seen}
     for record, _, event, _ in sorted(found, key=lambda each: each[0].timestamp):
         first_seen.setdefault((event.project_id, event.trace_id), record.timestamp)
     return [_row(each, first_seen, keeps) for each in found if each[3].hex().upper() not in archived]
 
 
-def _row(found: Found, first_seen: dict[TraceKey, int], keeps: Keeps) -> RawEventRow:
+def _row(found: Found, first_seen: dict[TraceKey, Micros], keeps: Keeps) -> RawEventRow:
     record, position, event, identity = found
-    content_type, receiver, received_at = told(record)
-    return RawEventRow(
-        event.project_id,
-        event.trace_id,
-        trace_hash(event.project_id, event.trace_id),
-        event.event_id,
-        identity,
-        event.kind.value,
-        event.entity_id,
-        content_type,
-        record.value or b"",
-        receiver,
-        received_at or record.timestamp,
-        record.topic,
-        record.partition,
-        record.offset,
-        position,
-        record.timestamp,
-        first_seen[event.project_id, event.trace_id],
-        keeps.archive_until(event.project_id, event.trace_id, record.timestamp),
-    )
+    name = (event.project_id, event.trace_id)
+    expires_at = keeps.archive_until(*name, record.timestamp)
+    value, trace = record.value or b"", trace_hash(*name)
+    return archive_row(record, value, position, event, identity, trace, first_seen[name], expires_at)

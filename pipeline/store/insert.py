@@ -100,9 +100,8 @@ class Inserter:
             sweep = await self._sweep(target, pending, token)
             guilty, undecided = await self._judge(target, sweep.suspects)
             refused += sweep.refused + guilty
-            pending = sweep.untried + [
-                suspect.row for suspect in undecided
-            ]  # in this order, so that all get their turn
+            again = [suspect.row for suspect in undecided]
+            pending = sweep.untried + again  # in this order, so that all get their turn
             if undecided:
                 await self._pause(target, StoreError(undecided[0].message), rounds)
                 rounds += 1

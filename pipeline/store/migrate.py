@@ -9,6 +9,7 @@ Configured by `clickhouse_database` and `clickhouse_cluster` (set: Replicated en
 
 import hashlib
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,8 +45,7 @@ class Migration(NamedTuple):
 def migrate(settings: Settings, directory: Path = MIGRATIONS) -> list[str]:
     """Apply what is missing; the names of the files applied now, [] when all was there. Raises MigrationError."""
     migrations = read_migrations(directory)
-    client = connect(settings, database="default")
-    try:
+    with closing(connect(settings, database="default")) as client:
         for migration in migrations[:_BOOTSTRAP]:
             _apply(client, migration, settings)
         recorded = _recorded(client, settings)
@@ -54,8 +54,6 @@ def migrate(settings: Settings, directory: Path = MIGRATIONS) -> list[str]:
             _apply(client, migration, settings)
             _record(client, migration, settings)
         return [migration.name for migration in missing]
-    finally:
-        client.close()
 
 
 def read_migrations(directory: Path = MIGRATIONS) -> list[Migration]:

@@ -34,7 +34,30 @@ class ChunkOwner(RebalanceListener, Protocol):
 def create_app(settings: Settings, group: str, topics: Sequence[str], owner: ChunkOwner) -> Any:
     """An app whose agents give every chunk of `topics` to their owner, each partition's in order."""
     url = URL(f"kafka://{settings.kafka_bootstrap.replace(',', ';kafka://')}")
-    app = faust.App(
+    app = _faust_app(settings, group, url)
+    membership = Membership(settings.instance_id, settings.session_timeout)
+    app.transport = ChunkTransport([url], app, owner, membership, settings.session_timeout * REVOKE_SESSIONS)
+
+    async def chunks(stream: Any) -> None:
+        async for event in stream.noack().events():
+            message = event.message
+            try:
+                await owner.take(chunk_of(event))
+            except asyncio.CancelledError:
+                raise
+            except StopError as error:
+                halt(error)
+            except BaseException:
+                die("agent_failed", topic=message.topic, partition=message.partition, last_offset=message.offset)
+
+    for topic in topics:  # an agent for each: one that waits for its store holds up no other topic
+        app.agent(app.topic(topic, value_serializer="raw", key_serializer="raw"), name=topic)(chunks)
+    return app
+
+
+def _faust_app(settings: Settings, group: str, url: URL) -> Any:
+    """Faust as it must be here: it keeps and serves nothing, and no delay costs a worker its membership."""
+    return faust.App(
         f"{settings.topic_prefix}-{group}",
         broker=str(url),
         broker_credentials=faust_credentials(settings),
@@ -58,24 +81,6 @@ def create_app(settings: Settings, group: str, topics: Sequence[str], owner: Chu
         stream_processing_timeout=86_400.0,
         broker_commit_livelock_soft_timeout=86_400.0,
     )
-    membership = Membership(settings.instance_id, settings.session_timeout)
-    app.transport = ChunkTransport([url], app, owner, membership, settings.session_timeout * REVOKE_SESSIONS)
-
-    async def chunks(stream: Any) -> None:
-        async for event in stream.noack().events():
-            message = event.message
-            try:
-                await owner.take(chunk_of(event))
-            except asyncio.CancelledError:
-                raise
-            except StopError as error:
-                halt(error)
-            except BaseException:
-                die("agent_failed", topic=message.topic, partition=message.partition, last_offset=message.offset)
-
-    for topic in topics:  # an agent for each: one that waits for its store holds up no other topic
-        app.agent(app.topic(topic, value_serializer="raw", key_serializer="raw"), name=topic)(chunks)
-    return app
 
 
 def chunk_of(event: Any) -> Chunk:

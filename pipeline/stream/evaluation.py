@@ -19,8 +19,8 @@ from pipeline.events.keys import record_key
 from pipeline.events.model import Event
 from pipeline.events.reasons import DecodeError
 from pipeline.metrics import UNSEEN, Metric, Metrics
-from pipeline.stream.app import consumer_of
 from pipeline.stream.chunk import Chunk
+from pipeline.stream.commit import commit_durable
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.outbox import Message, Outbox
@@ -59,10 +59,7 @@ class Evaluation:
                 return
             await self._outbox.send(self._settings.events_topic, scores(requests, subjects, metrics), _message)
         await self._outbox.dead_letters(dead)  # 3
-        consumer = consumer_of(self._app)
-        consumer.finish(chunk.tp, chunk.records[-1].offset)
-        done = await consumer.commit_finished()  # 4
-        metrics.add(Metric.COMMITS, 1, "done" if done else "refused")
+        await commit_durable(self._app, [(chunk.tp, chunk.records[-1].offset)], metrics)  # 4
         chunk.ack()
 
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:

@@ -1,11 +1,10 @@
 """The flush: everything that waits becomes durable, in an order that makes a crash at any point harmless.
 
-1 archive the new events, 2 write the rows that are due, 3 send dead letters, records that belong
-elsewhere, and evaluation requests, and only then say
-in the store that the traces asked about have settled, 4 write the offset ranges of the chunks all of whose rows are
-durable now, 5 commit those. A crash before 5 makes Kafka deliver the
-chunks again. Then 1 finds the events archived at the same offsets (nothing is counted twice), 2 writes the same rows
-under the same version, 3 repeats messages that are idempotent by their content, and 4 says again what was done.
+1 archive the new events, 2 write the rows that are due, 3 send dead letters, records that belong elsewhere, and
+evaluation requests, and only then say in the store that the traces asked about have settled, 4 write the offset ranges
+of the chunks all of whose rows are durable now, 5 commit those. A crash before 5 makes Kafka deliver the chunks again.
+Then 1 finds the events archived at the same offsets (nothing is counted twice), 2 writes the same rows under the same
+version, 3 repeats messages that are idempotent by their content, and 4 says again what was done.
 How it fails: a store or broker that says no is asked again for ever; rows that ClickHouse refuses for what is in them
 become dead letters, alone.
 """

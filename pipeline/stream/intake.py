@@ -21,6 +21,7 @@ from pipeline.events.reasons import DecodeError, Reason
 from pipeline.fold.shed import missing
 from pipeline.fold.state import Seen, TraceState
 from pipeline.store.rows import RawEventRow
+from pipeline.stream.archive_row import archive_row
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk, ChunkCount, Span
 from pipeline.stream.deadletters import DeadLetter
@@ -186,47 +187,13 @@ def _archived(
 ) -> RawEventRow:
     if not state.hash:
         state.hash = trace_hash(event.project_id, event.trace_id)
-    content_type, receiver, received_at = told(record)
-    return RawEventRow(
-        event.project_id,
-        event.trace_id,
-        state.hash,
-        event.event_id,
-        identity,
-        event.kind.value,
-        event.entity_id,
-        content_type,
-        value,
-        receiver,
-        received_at or record.timestamp,
-        record.topic,
-        record.partition,
-        record.offset,
-        position,
-        record.timestamp,
-        state.first_seen,
-        until(event.project_id, event.trace_id, record.timestamp),
-    )
+    expires_at = until(event.project_id, event.trace_id, record.timestamp)
+    return archive_row(record, value, position, event, identity, state.hash, state.first_seen, expires_at)
 
 
 def _is_replay(record: Record) -> bool:
     """True for a dead letter that was sent again."""
     return any(name == headers.ATTEMPT for name, _ in record.headers)
-
-
-def told(record: Record) -> tuple[str, str, int]:
-    """Content type, receiver and time of reception (0: not told) by the headers; of two of a name the first counts."""
-    content_type, receiver, received_at = "", "kafka", 0
-    for name, content in reversed(record.headers):
-        if content is None:  # Kafka allows headers without a value
-            continue
-        if name == headers.CONTENT_TYPE:
-            content_type = content.decode(errors="replace")
-        elif name == headers.RECEIVER:
-            receiver = content.decode(errors="replace")
-        elif name == headers.RECEIVED_AT:
-            received_at = int(content) if content.isdigit() and len(content) < 17 else 0
-    return content_type, receiver, received_at
 
 
 def to_record(raw: Any, topic: str) -> Record:

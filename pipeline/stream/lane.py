@@ -1,18 +1,16 @@
 """The cold lane of a partition: events whose traces have to be read back first, and sleeping traces that must settle.
 
-Fresh traces do not wait for it. All that is in the lane is read back together, in pieces; what waits is bounded: above
-`max_bytes` the partition's intake waits, too.
+Fresh traces do not wait for it. All that is in the lane is read back together, in pieces.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pipeline.stream.batch import Batch
-from pipeline.stream.chunk import Span
-from pipeline.stream.intake import Intake, Taken, contents_of, names_of
+from pipeline.stream.intake import Intake, contents_of, names_of
 from pipeline.stream.partition import Partition
 from pipeline.stream.persist import Cancelled
+from pipeline.stream.waiting import Lane
 
 TRACES_AT_ONCE = 500
 
@@ -27,34 +25,16 @@ class ReadBack(Protocol):
         """Bring the content of some observations of a giant trace back."""
 
 
-class ColdLane:
-    """One partition's lane. `run` it; `batch` gives the batch that is being filled."""
+class ColdLane(Lane):
+    """One partition's lane. `batch` gives the batch that is being filled; a chunk is added to it when it is folded."""
 
     def __init__(
         self, partition: Partition, intake: Intake, archive: ReadBack, batch: Callable[[], Batch], max_bytes: int
     ) -> None:
+        super().__init__(partition.is_revoked, max_bytes)
         self._partition, self._intake, self._archive, self._batch = partition, intake, archive, batch
-        self._max_bytes = max_bytes
-        self._waiting: list[Taken] = []
         self._called: list[tuple[str, str]] = []
         self._wanted: dict[bytes, list[str]] = {}
-        self._bytes = 0
-        self._work = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
-
-    @property
-    def has_room(self) -> asyncio.Event:
-        """Set while there is room for more."""
-        return self._room
-
-    def put(self, taken: Taken) -> None:
-        """A chunk's cold records (`decoded`); the chunk is added to a batch when they have been folded."""
-        self._waiting.append(taken)
-        self._bytes += _size(taken)
-        if self._bytes > self._max_bytes:
-            self._room.clear()
-        self._work.set()
 
     @property
     def called(self) -> int:
@@ -71,22 +51,14 @@ class ColdLane:
         self._wanted[key] = ids
         self._work.set()
 
-    def close(self) -> list[Span]:
-        """The partition is gone: whoever waits for room may go on. The chunks that were not folded."""
-        self._room.set()
-        self._work.set()
-        return [taken.chunk for taken in self._waiting]
+    def _has_work(self) -> bool:
+        return bool(self._waiting or self._called or self._wanted)
 
-    async def run(self) -> None:
-        """Read back and fold for ever. Raises persist.Cancelled once the partition is revoked."""
-        while not self._partition.revoked:
-            await self._work.wait()
-            self._work.clear()
-            while (self._waiting or self._called or self._wanted) and not self._partition.revoked:
-                await self._wake()
-                await self._bring_back()
-                if self._waiting:
-                    await self._fold_one()
+    async def _work_off(self) -> None:
+        await self._wake()
+        await self._bring_back()
+        if self._waiting:
+            await self._fold_one()
 
     async def _fold_one(self) -> None:
         """Fold the first chunk's records; traces of later ones are read back along with its own."""
@@ -108,10 +80,7 @@ class ColdLane:
         self._intake.fold(batch, partition, first.decoded, first.became)
         batch.add(partition, first.chunk, first.became)
         partition.pinned -= own
-        del self._waiting[0]
-        self._bytes -= _size(first)
-        if self._bytes <= self._max_bytes:
-            self._room.set()
+        self._done(first)
 
     async def _wake(self) -> None:
         names, self._called = self._called[:TRACES_AT_ONCE], self._called[TRACES_AT_ONCE:]
@@ -122,7 +91,3 @@ class ColdLane:
     async def _bring_back(self) -> None:
         for key in list(self._wanted):
             await self._archive.bring_back(self._partition, key, self._wanted.pop(key))
-
-
-def _size(taken: Taken) -> int:
-    return sum(len(record.value or b"") for record, _ in taken.decoded)

@@ -2,7 +2,7 @@
 
 The same bytes are written once. A store of media may be slow, and a worker takes chunks one after the other, so nobody
 else waits for it: the records with media in them wait in a lane beside, one for each partition, and the media have
-threads of their own. What waits is bounded: above `max_bytes` the worker's intake waits, too.
+threads of their own.
 How it fails: a store of media that says no is asked again for ever, as ClickHouse is; until it answers, nothing of the
 partition is committed from the first chunk with media on.
 """
@@ -17,9 +17,9 @@ from pipeline.blobs import Media, MediaStore, open_blobs
 from pipeline.config import Settings
 from pipeline.events.media import Medium
 from pipeline.metrics import UNSEEN, Metrics
-from pipeline.stream.chunk import Span
 from pipeline.stream.intake import Taken
 from pipeline.stream.persist import ask_store
+from pipeline.stream.waiting import Lane
 
 Keep = Callable[[Sequence[tuple[str, Medium]], Callable[[], bool]], Awaitable[None]]
 """Returns when all of these (project, medium) are durable; raises persist.Cancelled once that is unneeded."""
@@ -62,49 +62,17 @@ def open_media(settings: Settings, metrics: Metrics = UNSEEN) -> MediaKeeper:
     return MediaKeeper(MediaStore(open_blobs(settings.blobs)), metrics)
 
 
-class MediaLane:
-    """One partition's records that wait for their media. `run` it; `go_on` is told of those that need not any more."""
+class MediaLane(Lane):
+    """One partition's records that wait for their media. `go_on` is told of those that need not any more."""
 
     def __init__(
         self, keep: Keep, unneeded: Callable[[], bool], go_on: Callable[[Taken], Awaitable[None]], max_bytes: int
     ) -> None:
-        self._keep, self._unneeded, self._go_on, self._max_bytes = keep, unneeded, go_on, max_bytes
-        self._waiting: list[Taken] = []
-        self._bytes = 0
-        self._work = asyncio.Event()
-        self.has_room = asyncio.Event()
-        self.has_room.set()
+        super().__init__(unneeded, max_bytes)
+        self._keep, self._go_on = keep, go_on
 
-    def put(self, taken: Taken) -> None:
-        """A chunk's records that wait (`decoded`), for its media."""
-        self._waiting.append(taken)
-        self._bytes += _size(taken)
-        if self._bytes > self._max_bytes:
-            self.has_room.clear()
-        self._work.set()
-
-    def close(self) -> list[Span]:
-        """The partition is gone: whoever waits for room may go on. The chunks that were not folded."""
-        self.has_room.set()
-        self._work.set()
-        return [taken.chunk for taken in self._waiting]
-
-    async def run(self) -> None:
-        """Store and go on, for ever. Raises persist.Cancelled once the partition is revoked."""
-        while not self._unneeded():
-            await self._work.wait()
-            self._work.clear()
-            while self._waiting and not self._unneeded():
-                first = self._waiting[0]
-                await self._keep(first.media, self._unneeded)
-                await self._go_on(first)
-                del self._waiting[0]
-                self._bytes -= _size(first)
-                if self._bytes <= self._max_bytes:
-                    self.has_room.set()
-
-
-def _size(taken: Taken) -> int:
-    """Bytes that it holds in memory."""
-    values = sum(len(record.value or b"") for record, _ in taken.decoded)
-    return values + sum(len(medium.content) for _, medium in taken.media)
+    async def _work_off(self) -> None:
+        first = self._waiting[0]
+        await self._keep(first.media, self._unneeded)
+        await self._go_on(first)
+        self._done(first)

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from pipeline.config import Settings
 from pipeline.evaluate.requests import EvaluationRequest, encode_request
 from pipeline.events import headers
-from pipeline.kafka_client import kafka_options
+from pipeline.kafka_client import producer_options
 from pipeline.metrics import UNSEEN, Metric, Metrics, Role
 from pipeline.store.insert import Refused
 from pipeline.store.tables import DEAD_LETTERS
@@ -59,12 +59,7 @@ class Outbox:
     async def start(self) -> None:
         """Connect; raises aiokafka.errors.KafkaConnectionError where no broker answers."""
         self._producer = AIOKafkaProducer(
-            **kafka_options(self._settings),
-            acks="all",
-            enable_idempotence=True,
-            compression_type="lz4",
-            linger_ms=5,
-            max_request_size=MAX_REQUEST_BYTES,
+            **producer_options(self._settings), linger_ms=5, max_request_size=MAX_REQUEST_BYTES
         )
         await self._producer.start()
 

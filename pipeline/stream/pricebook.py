@@ -1,14 +1,13 @@
 """The price book of this worker: the newest that the registry has published, looked for now and then.
 
-Call it for the pricer that holds now; a flush takes one and uses it throughout, so no row mixes two books. A registry
-that does not answer leaves the last known book. A new book is in use everywhere `prices_refresh` plus one flush after
-it was published, where the registry answers: `spanfold reprice` and `replay` wait for longer than that.
+Call it for the pricer that holds now; a flush takes one and uses it throughout, so no row mixes two books. A new book
+is in use everywhere `prices_refresh` plus one flush after it was published, where the registry answers: `spanfold
+reprice` and `replay` wait for longer than that.
 """
 
 import asyncio
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.cost.base import base_version
 from pipeline.cost.book import PriceBook
@@ -16,15 +15,18 @@ from pipeline.cost.document import PriceDocumentError, check_document
 from pipeline.cost.price import ObservationPricer
 from pipeline.cost.tokens import TokenCounter
 from pipeline.registry import PublishedPrices, Registry
+from pipeline.stream.registry_book import REFRESH_SECONDS, RegistryBook
 
 log = structlog.get_logger(__name__)
 
 
-class PriceShelf:
+class PriceShelf(RegistryBook):
     """Call it for the pricer of the newest book that is known here."""
 
-    def __init__(self, registry: Registry, refresh_seconds: float = 5.0) -> None:
-        self._registry, self._refresh_seconds = registry, refresh_seconds
+    name = "prices"
+
+    def __init__(self, registry: Registry, refresh_seconds: float = REFRESH_SECONDS) -> None:
+        super().__init__(registry, refresh_seconds)
         self.counter = TokenCounter()
         self._pricer = ObservationPricer(PriceBook(), self.counter)
 
@@ -43,15 +45,6 @@ class PriceShelf:
         if book is not None:
             self._pricer = ObservationPricer(book, self.counter)
             log.info("prices_taken", epoch=book.epoch)
-
-    async def run(self) -> None:
-        """Refresh for ever."""
-        while True:
-            await asyncio.sleep(self._refresh_seconds)
-            try:
-                await self.refresh()
-            except SQLAlchemyError as error:
-                log.warning("prices_not_refreshed", error=str(error)[:300])
 
 
 def _book(published: PublishedPrices) -> PriceBook | None:

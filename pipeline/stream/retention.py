@@ -1,22 +1,16 @@
 """How long a worker's rows stay: each project's retention and the pinned traces, read from the registry now and then.
 
-Call for the moment in which a row may leave; it is written into the row. A registry that does not answer leaves the
-last known rules. What changes later is put right by `spanfold retention apply` and `spanfold pin`.
+Call for the moment in which a row may leave; it is written into the row. What changes later is put right by
+`spanfold retention apply` and `spanfold pin`.
 """
 
 import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
-
 from pipeline.registry import Registry, RetentionDays
 from pipeline.store.retention import DEFAULT_DAYS, FOREVER, Kind, expiry
-
-log = structlog.get_logger(__name__)
-
-REFRESH_SECONDS = 5.0
+from pipeline.stream.registry_book import RegistryBook
 
 
 class Keeps(Protocol):
@@ -41,11 +35,13 @@ class KeepForEver:
         return FOREVER
 
 
-class RetentionBook:
+class RetentionBook(RegistryBook):
     """The retention of all projects."""
 
+    name = "retention"
+
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+        super().__init__(registry)
         self._rows: Mapping[str, int] = {}
         self._archive: Mapping[str, int] = {}
         self._letters: Mapping[str, int] = {}
@@ -80,15 +76,6 @@ class RetentionBook:
         self._rows = {project: days.rows for project, days in said.items() if days.rows is not None}
         self._archive = {project: days.archive for project, days in said.items() if days.archive is not None}
         self._pins = pins
-
-    async def run(self) -> None:
-        """Refresh for ever."""
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            try:
-                await self.refresh()
-            except SQLAlchemyError as error:
-                log.warning("retention_not_refreshed", error=str(error)[:300])
 
     def _read(self) -> tuple[dict[str, RetentionDays], frozenset[tuple[str, str]]]:
         pins = frozenset((pin.project_id, pin.trace_id) for pin in self._registry.pins())

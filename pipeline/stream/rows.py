@@ -36,7 +36,7 @@ class Rows(NamedTuple):
 
 
 def row_version(events: int, settled: bool = False, epoch: int = 0) -> int:
-    """A row from more events wins; a settled trace row wins over the open one of the same events (DESIGN section 1)."""
+    """A row from more events wins; a settled trace row wins over the open one of the same events."""
     return epoch * EPOCH_STEP + 2 * events + settled
 
 

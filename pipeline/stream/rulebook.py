@@ -2,22 +2,18 @@
 
 import asyncio
 
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
-
 from pipeline.evaluate.requests import Rule
 from pipeline.registry import Registry
-
-log = structlog.get_logger(__name__)
-
-REFRESH_SECONDS = 5.0
+from pipeline.stream.registry_book import RegistryBook
 
 
-class RuleBook:
-    """Call it with a project's id for its enabled rules. A registry that does not answer leaves the last known ones."""
+class RuleBook(RegistryBook):
+    """Call it with a project's id for its enabled rules."""
+
+    name = "rules"
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+        super().__init__(registry)
         self._by_project: dict[str, list[Rule]] = {}
 
     def __call__(self, project_id: str) -> list[Rule]:
@@ -32,12 +28,3 @@ class RuleBook:
                 known = Rule(rule.id, rule.name, rule.evaluator, dict(rule.parameters), rule.sampling_rate)
                 by_project.setdefault(rule.project_id, []).append(known)
         self._by_project = by_project
-
-    async def run(self) -> None:
-        """Refresh for ever."""
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            try:
-                await self.refresh()
-            except SQLAlchemyError as error:
-                log.warning("rules_not_refreshed", error=str(error)[:300])

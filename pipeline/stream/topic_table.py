@@ -18,10 +18,10 @@ import structlog
 
 from pipeline.events.model import Record
 from pipeline.events.reasons import DecodeError, Reason
-from pipeline.metrics import UNSEEN, Metric, Metrics
+from pipeline.metrics import UNSEEN, Metrics
 from pipeline.store.insert import Refused
-from pipeline.stream.app import consumer_of
 from pipeline.stream.chunk import Chunk
+from pipeline.stream.commit import commit_durable
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.offsets import TopicPartition
 
@@ -166,11 +166,7 @@ class TopicTables:
             table.drop()
 
     async def _commit(self, chunks: Sequence[Chunk]) -> None:
-        consumer = consumer_of(self._app)
-        for chunk in chunks:
-            consumer.finish(chunk.tp, chunk.records[-1].offset)
-        done = await consumer.commit_finished()
-        self._metrics.add(Metric.COMMITS, 1, "done" if done else "refused")
+        await commit_durable(self._app, ((chunk.tp, chunk.records[-1].offset) for chunk in chunks), self._metrics)
 
 
 async def keep_in_topic(letters: Sequence[DeadLetter]) -> None:

@@ -25,6 +25,7 @@ from pipeline.stream.app import consumer_of, create_app
 from pipeline.stream.archive import Archive
 from pipeline.stream.chunk import Span
 from pipeline.stream.collect import Collector, Waits
+from pipeline.stream.commit import commit_durable
 from pipeline.stream.counted import CountedStore
 from pipeline.stream.dead_letter_row import dead_letter_row
 from pipeline.stream.edge_count_row import edge_count_row
@@ -42,6 +43,7 @@ from pipeline.stream.partition import Limits
 from pipeline.stream.pipeline import Pace, Pipeline
 from pipeline.stream.prepare import Preparation
 from pipeline.stream.pricebook import PriceShelf
+from pipeline.stream.registry_book import RegistryBook
 from pipeline.stream.retention import RetentionBook
 from pipeline.stream.rulebook import RuleBook
 from pipeline.stream.stages import Stages, stages_from_environment
@@ -56,9 +58,7 @@ class FoldWorker:
     app: Any
     pipeline: Pipeline
     outbox: Outbox
-    rules: RuleBook
-    prices: PriceShelf
-    retention: RetentionBook
+    books: tuple[RegistryBook, ...]
     stages: Stages
     overflow: Overflow
     watch: StoreWatch
@@ -73,11 +73,7 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
     stages = stages_from_environment(metrics)
 
     async def commit(chunks: Sequence[Span]) -> None:
-        consumer = consumer_of(app)
-        for chunk in chunks:
-            consumer.finish(chunk.tp, chunk.last)
-        done = await consumer.commit_finished()
-        metrics.add(Metric.COMMITS, 1, "done" if done else "refused")
+        await commit_durable(app, ((chunk.tp, chunk.last) for chunk in chunks), metrics)
         for chunk in chunks:
             chunk.ack()
 
@@ -89,21 +85,7 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
     retention = RetentionBook(registry)
     collector = Collector(prices, rules, waits, stages, retention)
     intake = Intake(settings.max_event_bytes, stages, retention)
-    limits = Limits(
-        quiet=settings.settle_quiet,
-        idle=settings.settle_idle,
-        longest=settings.settle_longest,
-        traces=settings.resident_traces,
-        bytes=settings.resident_bytes,
-        open=settings.open_traces,
-        trace_bytes=settings.trace_bytes,
-    )
-    pace = Pace(
-        interval=settings.flush_interval,
-        flush_events=settings.flush_events,
-        pending_events=settings.pending_events,
-        pending_bytes=settings.pending_bytes,
-    )
+    limits, pace = _limits(settings), _pace(settings)
     share = settings.guard_share
     guard = Guard(
         GuardLimits(share, settings.guard_count, settings.guard_window),
@@ -122,7 +104,30 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
         lambda: load_of(pipeline, lambda tp: consumer_of(app).ends(tp), settings.flush_events // 2),
         outbox.refuse,
     )
-    return FoldWorker(app, pipeline, outbox, rules, prices, retention, stages, overflow, StoreWatch(client, metrics))
+    return FoldWorker(app, pipeline, outbox, (rules, prices, retention), stages, overflow, StoreWatch(client, metrics))
+
+
+def _limits(settings: Settings) -> Limits:
+    """When traces settle and leave memory."""
+    return Limits(
+        quiet=settings.settle_quiet,
+        idle=settings.settle_idle,
+        longest=settings.settle_longest,
+        traces=settings.resident_traces,
+        bytes=settings.resident_bytes,
+        open=settings.open_traces,
+        trace_bytes=settings.trace_bytes,
+    )
+
+
+def _pace(settings: Settings) -> Pace:
+    """When a flush begins, and when intake waits for it."""
+    return Pace(
+        interval=settings.flush_interval,
+        flush_events=settings.flush_events,
+        pending_events=settings.pending_events,
+        pending_bytes=settings.pending_bytes,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,17 +69,14 @@ async def _fold(settings: Settings, registry: Registry) -> None:
     checks = [has_joined(pipeline.assigned), watch.complaint, is_moving(pipeline)]
     with open_status(settings, metrics, checks) as heart, watch.asking():
         await worker.outbox.start()
-        await worker.rules.refresh()
-        await worker.prices.refresh()
-        await worker.retention.refresh()
+        for book in worker.books:
+            await book.refresh()
         background = {
             "flush_failed": pipeline.run(),
-            "rules_failed": worker.rules.run(),
-            "prices_failed": worker.prices.run(),
             "overflow_failed": worker.overflow.run(),
-            "retention_failed": worker.retention.run(),
             "gauges_failed": Gauges(metrics, Together(Consumers(worker.app), worker.overflow), look).run(),
             "heartbeat_failed": heart.run(),
+            **{f"{book.name}_failed": book.run() for book in worker.books},
         }
         await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
     worker.stages.write()

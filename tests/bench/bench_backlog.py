@@ -10,13 +10,10 @@ import threading
 import time
 from pathlib import Path
 
-from pipeline.local.kafka import LocalKafka
-from pipeline.local.ports import find_free_ports
 from pipeline.ops.bench.traffic import traffic
-from tests.bench.bench_flood import peak_mib
 from tests.bench.bench_rolling import Watched
+from tests.bench.services import broker_and_store, peak_mib
 from tests.fixtures.captures import Outgoing, produce
-from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.worker import Stack, new_stack
 
 OLD = 2.0  # seconds
@@ -43,7 +40,7 @@ def run(stack: Stack, events: int, name: str, fresh_first: float) -> None:
         f"{name}: the first fresh trace is visible after {first:.1f} s; from then on "
         f"p50 {fresh[len(fresh) // 2]:.2f} s, "
         f"p99 {fresh[int(0.99 * len(fresh))]:.2f} s; backlog of {events} folded after {caught_up:.1f} s "
-        f"({events / caught_up:,.0f} a second); the worker's peak {peak_mib(worker):.0f} MiB; "
+        f"({events / caught_up:,.0f} a second); the worker's peak {peak_mib(worker.process.pid):.0f} MiB; "
         f"{len(watched.pending)} never seen",
         flush=True,
     )
@@ -52,19 +49,11 @@ def run(stack: Stack, events: int, name: str, fresh_first: float) -> None:
 
 def main(events: int = 150_000) -> None:
     """Both."""
-    with tempfile.TemporaryDirectory() as folder:
-        kafka = LocalKafka(Path(folder) / "kafka", *find_free_ports(2))
-        store = ClickHouseProcess(Path(folder) / "store")
-        kafka.start()
-        store.start()
-        try:
-            for name, seconds in (("in order", 0.0), ("fresh first", OLD)):
-                stack = new_stack(kafka, store, Path(folder) / name)
-                run(stack, events, name, seconds)
-                stack.close()
-        finally:
-            store.stop()
-            kafka.stop()
+    with tempfile.TemporaryDirectory() as folder, broker_and_store(Path(folder)) as (kafka, store):
+        for name, seconds in (("in order", 0.0), ("fresh first", OLD)):
+            stack = new_stack(kafka, store, Path(folder) / name)
+            run(stack, events, name, seconds)
+            stack.close()
 
 
 if __name__ == "__main__":

@@ -24,8 +24,7 @@ from pipeline.local.kafka import LocalKafka
 from pipeline.local.ports import LOOPBACK, find_free_port, find_free_ports
 from pipeline.ops.topics import ensure_topics
 from pipeline.registry import open_registry
-from tests.bench.bench_flood import answers
-from tests.bench.bench_overload import status
+from tests.bench.services import answers, status
 from tests.fixtures.front_door import basic, batch, span
 from tests.fixtures.worker import WorkerProcess
 from tests.unit.test_otlp_hostile import export

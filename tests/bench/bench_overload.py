@@ -30,12 +30,10 @@ import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from pipeline.config import Settings
-from pipeline.local.kafka import LocalKafka
-from pipeline.local.ports import find_free_port, find_free_ports
+from pipeline.local.ports import find_free_port
 from pipeline.ops.bench.traffic import EVENTS_PER_TRACE, OBSERVATIONS, traffic
 from pipeline.registry import NewKey, open_registry
-from tests.bench.bench_flood import answers
-from tests.fixtures.clickhouse import ClickHouseProcess
+from tests.bench.services import answers, broker_and_store, status
 from tests.fixtures.front_door import basic
 from tests.fixtures.worker import Stack, WorkerProcess, new_stack
 
@@ -179,12 +177,6 @@ class Watch:
         return "; ".join(parts) + f"; bodies held at most {max(self.held, default=0):.0f} MiB ({len(self.held)} looks)"
 
 
-def status(pid: int, name: str) -> float:
-    """MiB of a process, as Linux tells."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
-
-
 @contextmanager
 def watching(processes: dict[str, int], url: str) -> Iterator[Watch]:
     """For as long as the block."""
@@ -279,17 +271,12 @@ def run(stack: Stack, times: float, seconds: float) -> None:
 
 def main(seconds: float = 150.0, times: float = 3.0) -> None:
     """A stack of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        kafka = LocalKafka(Path(folder) / "kafka", *find_free_ports(2))
-        store = ClickHouseProcess(Path(folder) / "store")
-        kafka.start()
-        store.start()
-        try:
-            with closing(new_stack(kafka, store, Path(folder) / "stack")) as stack:
-                run(stack, times, seconds)
-        finally:
-            store.stop()
-            kafka.stop()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        broker_and_store(Path(folder)) as (kafka, store),
+        closing(new_stack(kafka, store, Path(folder) / "stack")) as stack,
+    ):
+        run(stack, times, seconds)
 
 
 if __name__ == "__main__":

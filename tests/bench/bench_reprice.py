@@ -30,11 +30,9 @@ from aiokafka import AIOKafkaProducer
 
 from pipeline.events.keys import record_key
 from pipeline.kafka_client import kafka_options
-from pipeline.local.kafka import LocalKafka
-from pipeline.local.ports import find_free_ports
 from pipeline.ops.bench.fill import fill
 from pipeline.ops.bench.traffic import PROJECT, Outgoing
-from tests.fixtures.clickhouse import ClickHouseProcess
+from tests.bench.services import broker_and_store
 from tests.fixtures.worker import Stack, WorkerProcess, environment, new_stack
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)  # when all calls started
@@ -272,17 +270,12 @@ def told(what: str, seconds: float | None) -> None:
 
 def main(observations: int = 1_000_000) -> None:
     """A stack of its own for one run."""
-    with tempfile.TemporaryDirectory() as folder:
-        kafka = LocalKafka(Path(folder) / "kafka", *find_free_ports(2))
-        store = ClickHouseProcess(Path(folder) / "store")
-        kafka.start()
-        store.start()
-        try:
-            with closing(new_stack(kafka, store, Path(folder) / "stack")) as stack:
-                run(stack, stack.worker(first_rule_sampling=0), observations)
-        finally:
-            store.stop()
-            kafka.stop()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        broker_and_store(Path(folder)) as (kafka, store),
+        closing(new_stack(kafka, store, Path(folder) / "stack")) as stack,
+    ):
+        run(stack, stack.worker(first_rule_sampling=0), observations)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,9 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-from pipeline.local.kafka import LocalKafka
-from pipeline.local.ports import find_free_ports
-from tests.bench.bench_flood import LOOK_EVERY, request_of_b
+from tests.bench.freshness import PROJECT, Sightings, watched_request
+from tests.bench.services import broker_and_store
 from tests.fixtures.captures import langfuse_record
-from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.worker import Stack, WorkerProcess, new_stack
 
 EVERY = 0.05  # seconds between two traces
@@ -31,15 +29,13 @@ PAUSE = 2.0  # and between two
 GIVE_UP = 30.0  # seconds after which a trace will not be seen any more
 
 
-class Watched:
+class Watched(Sightings):
     """Traces on their way, and how long each took."""
 
     def __init__(self, stack: Stack) -> None:
+        super().__init__(stack.client)
         self.stack = stack
-        self.over = threading.Event()
-        self.pending: dict[str, float] = {}
-        self.fresh: list[tuple[float, float]] = []  # when it was sent, how long it took
-        self.sent = 0
+        self.traces = 0
         self.places: dict[str, tuple[int, int]] = {}  # partition and offset of what is watched
 
     async def send(self) -> None:
@@ -47,39 +43,23 @@ class Watched:
         settings = self.stack.settings
         async with AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap, acks="all") as producer:
             while not self.over.is_set():
-                id_, body = request_of_b(self.sent)
-                records = [langfuse_record(event, "b") for event in json.loads(body)["batch"]]
+                id_, body = watched_request(self.traces)
+                records = [langfuse_record(event, PROJECT) for event in json.loads(body)["batch"]]
                 sends = [
                     await producer.send(settings.events_topic, each.value, key=each.key, headers=list(each.headers))
                     for each in records
                 ]
                 told = await asyncio.gather(*sends)
                 self.places[id_] = (told[-1].partition, told[-1].offset)
-                self.pending[id_] = time.monotonic()
-                self.sent += 1
+                self.sent(id_)
+                self.traces += 1
                 await asyncio.sleep(EVERY)
-
-    async def look(self) -> None:
-        """Until all were seen, or nothing more comes."""
-        query = "SELECT observation_id FROM observations WHERE observation_id IN {ids:Array(String)}"
-        began = None
-        while not self.over.is_set() or self.pending:
-            began = began or (time.monotonic() if self.over.is_set() else None)
-            if began and time.monotonic() - began > GIVE_UP:
-                return
-            if ids := list(self.pending):
-                rows = (await asyncio.to_thread(self.stack.client.query, query, {"ids": ids})).result_rows
-                now = time.monotonic()
-                for (id_,) in rows:
-                    sent = self.pending.pop(id_)
-                    self.fresh.append((sent, now - sent))
-            await asyncio.sleep(LOOK_EVERY)
 
     def run(self) -> None:
         """Both, in a thread of their own."""
 
         async def both() -> None:
-            await asyncio.gather(self.send(), self.look())
+            await asyncio.gather(self.send(), self.look(GIVE_UP))
 
         asyncio.run(both())
 
@@ -127,31 +107,23 @@ def lost(watched: Watched, began: float) -> Iterator[str]:
 
 def main(workers: int = 4) -> None:
     """A line for each way."""
-    with tempfile.TemporaryDirectory() as folder:
-        kafka = LocalKafka(Path(folder) / "kafka", *find_free_ports(2))
-        store = ClickHouseProcess(Path(folder) / "store")
-        kafka.start()
-        store.start()
-        try:
-            for static in (True, False):
-                stack = new_stack(kafka, store, Path(folder) / f"{static}")
-                watched, took, began = restart_all(stack, workers, static=static)
-                before = [seconds for sent, seconds in watched.fresh if sent < began - 2]
-                during = [seconds for sent, seconds in watched.fresh if sent >= began - 2]
-                print(
-                    f"{datetime.now(UTC):%H:%M} {workers} workers, {'static' if static else 'dynamic'}: "
-                    f"restarts took {', '.join(f'{seconds:.1f}' for seconds in took)} s; "
-                    f"before p50 {statistics.median(before):.2f} s, longest {max(before):.2f} s; "
-                    f"during p50 {statistics.median(during):.2f} s, "
-                    f"p99 {statistics.quantiles(during, n=100)[98]:.2f} s, "
-                    f"longest {max(during):.2f} s; {watched.sent} sent, {len(watched.pending)} never seen",
-                    flush=True,
-                )
-                print("".join(lost(watched, began)), end="", flush=True)
-                stack.close()
-        finally:
-            store.stop()
-            kafka.stop()
+    with tempfile.TemporaryDirectory() as folder, broker_and_store(Path(folder)) as (kafka, store):
+        for static in (True, False):
+            stack = new_stack(kafka, store, Path(folder) / f"{static}")
+            watched, took, began = restart_all(stack, workers, static=static)
+            before = [seconds for sent, seconds in watched.fresh if sent < began - 2]
+            during = [seconds for sent, seconds in watched.fresh if sent >= began - 2]
+            print(
+                f"{datetime.now(UTC):%H:%M} {workers} workers, {'static' if static else 'dynamic'}: "
+                f"restarts took {', '.join(f'{seconds:.1f}' for seconds in took)} s; "
+                f"before p50 {statistics.median(before):.2f} s, longest {max(before):.2f} s; "
+                f"during p50 {statistics.median(during):.2f} s, "
+                f"p99 {statistics.quantiles(during, n=100)[98]:.2f} s, "
+                f"longest {max(during):.2f} s; {watched.traces} sent, {len(watched.pending)} never seen",
+                flush=True,
+            )
+            print("".join(lost(watched, began)), end="", flush=True)
+            stack.close()
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ import pytest
 
 from pipeline.config import Settings
 from pipeline.errors import SettingError
-from pipeline.kafka_client import TokenFile, kafka_options, security_options
+from pipeline.kafka_client import TokenFile, kafka_options, producer_options, security_options
 from pipeline.stream.app import faust_credentials
 from tests.fixtures.certificates import make_certificates
 
 PACKAGE = Path(__file__).parents[2] / "pipeline"
 EMBEDDED = {"local/kafka_probe.py", "demo/kafka.py"}  # talk to the broker that `spanfold up` starts, in plain text
+OPTIONS = ("kafka_options(", "producer_options(")  # the second is the first and what makes records durable
 CLIENTS = {"AIOKafkaProducer", "AIOKafkaConsumer", "AIOKafkaAdminClient"}
 SASL = {"kafka_security_protocol": "SASL_SSL", "kafka_username": "me", "kafka_password": "hidden"}
 
@@ -35,7 +36,7 @@ def test_every_client_is_made_with_the_one_set_of_options() -> None:
         f"{path.name}:{call.lineno}"
         for path, calls in made.items()
         for call in calls
-        if not any(word.arg is None and "kafka_options(" in ast.unparse(word.value) for word in call.keywords)
+        if not any(word.arg is None and ast.unparse(word.value).startswith(OPTIONS) for word in call.keywords)
     ]
     assert not bare, "made without kafka_options"
 
@@ -43,6 +44,12 @@ def test_every_client_is_made_with_the_one_set_of_options() -> None:
 def test_plain_text_is_the_default() -> None:
     assert kafka_options(settings()) == {"bootstrap_servers": "localhost:9092", "security_protocol": "PLAINTEXT"}
     assert faust_credentials(settings()) is None
+
+
+def test_a_producer_connects_as_all_clients_do_and_is_told_to_lose_and_double_nothing() -> None:
+    plain, options = kafka_options(settings()), producer_options(settings())
+    assert options.items() >= plain.items()
+    assert (options["acks"], options["enable_idempotence"]) == ("all", True)
 
 
 def test_tls_verifies_the_certificate_and_the_name(tmp_path: Path) -> None:

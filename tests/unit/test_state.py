@@ -63,7 +63,7 @@ def test_scores_count_as_events_and_not_as_revisions(state: TraceState) -> None:
     state.add(event(Kind.SCORE, "s", "e1", at=9), b"1", 0, 1)
     state.add(event(Kind.TRACE, "t", "e2", at=3), b"2", 1, 1)
     assert (state.event_count, state.revision, state.latest_at) == (2, 1, 3)
-    assert (state.stated, state.touched, set(state.touched_scores)) == (True, {}, {"s"})
+    assert (bool(state.trace), state.touched, set(state.touched_scores)) == (True, {}, {"s"})
 
 
 def test_events_that_the_archive_no_longer_has_are_counted(state: TraceState) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeline.cost.usage import Usage, normalise
+from pipeline.cost.usage import normalise
+from pipeline.cost.usage_shape import Usage
 
 
 @pytest.mark.parametrize(

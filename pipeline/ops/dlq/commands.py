@@ -3,14 +3,14 @@
 import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.errors import SettingError, SpanfoldError
-from pipeline.ops.moments import moment
+from pipeline.ops.options import Data, Json, dry_run_option, end_of, since, start_of
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -23,14 +23,9 @@ dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: what could not b
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="TOPIC/PARTITION/OFFSET, as `ls` shows.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Of this reason only.")]
 Project = Annotated[str | None, typer.Option(help="Of this project only; '' where nothing tells the project.")]
-From = Annotated[str, typer.Option("--from", metavar="TIME", help="That failed (last) from here on.")]
+From = Annotated[str, since("That failed (last) from here on.")]
 To = Annotated[str, typer.Option("--to", metavar="TIME", help="And before this.")]
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="DIR", help="The data directory of a running stack. [default: SPANFOLD_DATA_DIR]"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; do nothing.")]
+DryRun = Annotated[bool, dry_run_option("Show what would be done; do nothing.")]
 Everything = Annotated[bool, typer.Option("--all", help="All that are open: needed where nothing else chooses.")]
 
 
@@ -179,8 +174,8 @@ def _choice(ids: list[str], reason: str, project: str | None, start: str, until:
         reason,
         project,
         state,
-        moment("--from", start) if start else always.start,
-        moment("--to", until) if until else always.until,
+        start_of(start, always.start),
+        end_of(until, always.until),
     )
     choice.check()
     return choice
@@ -202,8 +197,5 @@ def _store(data: Path | None) -> Iterator[tuple["Client", "Settings"]]:
     from pipeline.store.client import connect
 
     settings = find_settings(data)
-    client = connect(settings, deadline=5.0, timeout=600.0)
-    try:
+    with closing(connect(settings, deadline=5.0, timeout=600.0)) as client:
         yield client, settings
-    finally:
-        client.close()

@@ -22,7 +22,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.config import Settings
 from pipeline.events import headers
-from pipeline.kafka_client import kafka_options
+from pipeline.kafka_client import producer_options
 from pipeline.ops.dlq.letters import Choice, Content, Letter, contents, pages
 from pipeline.ops.kafka_admin import BrokerUnreachableError
 from pipeline.ops.topics import topic_specs
@@ -148,14 +148,7 @@ class KafkaSender(AbstractAsyncContextManager["KafkaSender"]):
 
     def __init__(self, settings: Settings) -> None:
         self._bootstrap = settings.kafka_bootstrap
-        self._producer = AIOKafkaProducer(
-            **kafka_options(settings),
-            acks="all",
-            enable_idempotence=True,
-            compression_type="lz4",
-            linger_ms=5,
-            max_request_size=LARGEST,
-        )
+        self._producer = AIOKafkaProducer(**producer_options(settings), linger_ms=5, max_request_size=LARGEST)
 
     async def __aenter__(self) -> "KafkaSender":
         try:

@@ -5,6 +5,7 @@ are shown, with the command that corrects it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -56,18 +57,13 @@ class Stored(NamedTuple):
 
 def explain(settings: Settings, project: str, observation: str) -> list[str]:
     """The lines to print. Raises NothingToExplainError, StoreError, RegistryError."""
-    registry = open_registry(settings.registry)
-    client = connect(settings, deadline=5.0)
-    try:
+    with closing(open_registry(settings.registry)) as registry, closing(connect(settings, deadline=5.0)) as client:
         row = _stored(client, project, observation)
         newest = registry.newest_prices()
         book = PriceBook(check_document(newest.document) if newest else EMPTY, epoch=newest.epoch if newest else 0)
         parameters = {"project": project, "trace": row.trace_id, "observation": observation}
         history = client.query((SQL / "history.sql").read_text("utf-8"), parameters=parameters).result_rows
         return [*lines(row, project, book), *_history(history)]
-    finally:
-        client.close()
-        registry.close()
 
 
 def lines(row: Stored, project: str, book: PriceBook) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Calls without a cost, by project and model: each line asks for an entry in the price document, or for usage."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 from pipeline.config import Settings
@@ -12,12 +13,9 @@ COLUMNS = ("project_id", "model", "calls", "without_usage", "tokens", "first", "
 
 def unpriced(settings: Settings, project: str = "", limit: int = 100) -> list[dict[str, object]]:
     """One dict for each project and model, the most calls first. Raises StoreError."""
-    client = connect(settings, deadline=5.0, timeout=600.0)
-    try:
+    with closing(connect(settings, deadline=5.0, timeout=600.0)) as client:
         rows = client.query(SQL.read_text("utf-8"), parameters={"project": project, "limit": limit}).result_rows
         return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-    finally:
-        client.close()
 
 
 def print_unpriced(rows: list[dict[str, object]], *, as_json: bool) -> None:

@@ -2,24 +2,18 @@
 
 import asyncio
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.ops.moments import moment
-
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="DIR", help="The data directory of a running stack. [default: SPANFOLD_DATA_DIR]"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
+from pipeline.ops.options import Data, Json, OnlyProject, end_of, since, start_of
 
 
 def ledger(
-    project: Annotated[str, typer.Option(help="One project only.")] = "",
-    start: Annotated[str, typer.Option("--from", metavar="TIME", help="First minute. [default: a day ago]")] = "",
+    project: OnlyProject = "",
+    start: Annotated[str, since("First minute. [default: a day ago]")] = "",
     until: Annotated[str, typer.Option("--to", metavar="TIME", help="Before this minute. [default: now]")] = "",
     data: Data = None,
     as_json: Json = False,
@@ -37,14 +31,11 @@ def ledger(
     from pipeline.store.client import connect
 
     settings, now = find_settings(data), datetime.now(UTC)
-    first = moment("--from", start) if start else now - timedelta(days=1)
-    last = moment("--to", until) if until else now + timedelta(minutes=1)
+    first = start_of(start, now - timedelta(days=1))
+    last = end_of(until, now + timedelta(minutes=1))
     scope = Scope(settings.events_topic, first, last, project)
-    client = connect(settings, timeout=600.0)
-    try:
+    with closing(connect(settings, timeout=600.0)) as client:
         balance = asyncio.run(take_balance(settings, client, scope, _tell))
-    finally:
-        client.close()
     print_balance(balance, scope, as_json=as_json)
     if not balance.balanced:
         raise typer.Exit(1)

@@ -13,6 +13,7 @@
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -88,9 +89,7 @@ def reprice(
     progress: Progress = lambda *_: None,
 ) -> Report:
     """Do all of it; with `dry_run` write nothing, publish nothing. Raises StoreError, RegistryError."""
-    registry = open_registry(settings.registry)
-    client = connect(settings, timeout=600.0)
-    try:
+    with closing(open_registry(settings.registry)) as registry, closing(connect(settings, timeout=600.0)) as client:
         pricer = _pricer(registry, wait, dry_run)
         report = Report(pricer.epoch)
         run = uuid4().hex
@@ -103,9 +102,6 @@ def reprice(
             rows = client.query(sql("overtaken"), parameters={"run": run}).result_rows
             report.overtaken = [(str(project), str(trace)) for project, trace in rows]
         return report
-    finally:
-        client.close()
-        registry.close()
 
 
 def _pricer(registry: Registry, wait: float, dry_run: bool) -> ObservationPricer:

@@ -116,8 +116,9 @@ def _update(
     )
 
 
-def wait_for_workers(seconds: float, tell: Callable[[str], None]) -> None:
-    """Give running workers the time to take what the registry says now."""
+def wait_for_workers(wait: float | None, tell: Callable[[str], None]) -> None:
+    """Give running workers the time to take what the registry says now: `wait` seconds, None for TAKEN_SECONDS."""
+    seconds = TAKEN_SECONDS if wait is None else wait
     if seconds > 0:
         tell(f"waiting {seconds:g} s for the workers to take the new rules")
         time.sleep(seconds)

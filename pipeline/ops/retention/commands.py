@@ -1,30 +1,20 @@
 """The commands about retention and pins; cli.py registers them."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="DIR", help="The data directory of a running stack. [default: SPANFOLD_DATA_DIR]"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")]
-Wait = Annotated[
-    float | None,
-    typer.Option(min=0, help="Seconds for workers to take new rules; 0 where none runs. [default: 10]"),
-]
-Project = Annotated[str, typer.Argument(help="The project's id.")]
+from pipeline.ops.options import Data, Json, OnlyProject, Project, dry_run_option, wait_option
+
+DryRun = Annotated[bool, dry_run_option("Show what would change; change nothing.")]
+Wait = Annotated[float | None, wait_option("new rules; 0 where none runs. [default: 10]")]
 Trace = Annotated[str, typer.Argument(help="The trace's id.")]
 Days = Annotated[int | None, typer.Option(min=0, max=36_500, help="Days; 0: for ever.")]
 retention_app = typer.Typer(no_args_is_help=True, help="How long each project keeps events, rows and dead letters.")
 
 
 @retention_app.command("ls")
-def retention_ls(
-    project: Annotated[str, typer.Option(help="One project only.")] = "", data: Data = None, as_json: Json = False
-) -> None:
+def retention_ls(project: OnlyProject = "", data: Data = None, as_json: Json = False) -> None:
     """Show how many days each project keeps what, and who says so.
 
     Examples: `spanfold retention ls`, `spanfold retention ls --project default --json`
@@ -60,7 +50,7 @@ def retention_set(
 
 @retention_app.command("apply")
 def retention_apply(
-    project: Annotated[str, typer.Option(help="One project only.")] = "",
+    project: OnlyProject = "",
     wait: Wait = None,
     dry_run: DryRun = False,
     data: Data = None,

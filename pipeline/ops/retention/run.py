@@ -2,8 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import asdict
 
 from clickhouse_connect.driver.client import Client
@@ -13,7 +12,7 @@ from rich.table import Table
 from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
 from pipeline.errors import SpanfoldError
-from pipeline.ops.retention.apply import TAKEN_SECONDS, Change, Scope, apply, wait_for_workers
+from pipeline.ops.retention.apply import Change, Scope, apply, wait_for_workers
 from pipeline.ops.retention.media import Sweep, Swept
 from pipeline.ops.retention.rules import Rules, read_rules
 from pipeline.registry import Registry, RetentionDays, open_registry
@@ -57,15 +56,9 @@ def run_apply(settings: Settings, project: str, *, wait: float | None, dry_run: 
     """Apply what holds to all rows, or to one project's, with a line for each partition."""
     with _registry(settings) as registry, _store(settings) as client:
         if not dry_run:
-            wait_for_workers(TAKEN_SECONDS if wait is None else wait, _tell)
-        done = apply(
-            client,
-            settings,
-            _rules(registry, settings),
-            Scope(project),
-            dry_run=dry_run,
-            progress=_print_change,
-        )
+            wait_for_workers(wait, _tell)
+        rules = _rules(registry, settings)
+        done = apply(client, settings, rules, Scope(project), dry_run=dry_run, progress=_print_change)
     if as_json:
         print(json.dumps([change._asdict() for change in done]))
         return
@@ -99,7 +92,7 @@ def run_pin(settings: Settings, project: str, trace: str, note: str, *, wait: fl
         new = registry.pin(project, trace, note=note)  # 1
         rows = _applied(client, settings, registry, project, trace)  # 2
         if new:
-            wait_for_workers(TAKEN_SECONDS if wait is None else wait, _tell)  # 3
+            wait_for_workers(wait, _tell)  # 3
             rows += _applied(client, settings, registry, project, trace)  # 4
     print(f"{'pinned' if new else 'was pinned already'}: {project}/{trace}, {rows} rows now stay for ever")
 
@@ -109,7 +102,7 @@ def run_unpin(settings: Settings, project: str, trace: str, *, wait: float | Non
     with _registry(settings) as registry, _store(settings) as client:
         if not registry.unpin(project, trace):
             raise UnknownTraceError(f"{project}/{trace} is not pinned.", remedy="`spanfold pins` lists what is.")
-        wait_for_workers(TAKEN_SECONDS if wait is None else wait, _tell)
+        wait_for_workers(wait, _tell)
         rows = _applied(client, settings, registry, project, trace)
     print(f"unpinned: {project}/{trace}, {rows} rows go by the project's retention again")
 
@@ -162,19 +155,9 @@ def _days(days: int) -> str:
     return f"{days} days" if days else "for ever"
 
 
-@contextmanager
-def _registry(settings: Settings) -> Iterator[Registry]:
-    registry = open_registry(settings.registry)
-    try:
-        yield registry
-    finally:
-        registry.close()
+def _registry(settings: Settings) -> closing[Registry]:
+    return closing(open_registry(settings.registry))
 
 
-@contextmanager
-def _store(settings: Settings) -> Iterator[Client]:
-    client = connect(settings, timeout=MUTATION_SECONDS)
-    try:
-        yield client
-    finally:
-        client.close()
+def _store(settings: Settings) -> closing[Client]:
+    return closing(connect(settings, timeout=MUTATION_SECONDS))

@@ -122,7 +122,7 @@ def _archived(bed: Bed, load: Load) -> set[Identity]:
 
 
 def _miscounted(bed: Bed, load: Load) -> list[tuple[str, int, int]]:
-    """Traces whose row was made from another number of events than the archive has (DESIGN: the audit)."""
+    """Traces whose row was made from another number of events than the archive has: what the audit looks for."""
     where = f"startsWith(trace_id, '{load.prefix}')"
     sql = f"""
         SELECT trace_id, intDiv(row_version % pow(2, 40), 2) AS told, archived.events
