@@ -17,5 +17,13 @@ class SettingError(SpanfoldError):
     """A setting is missing, malformed or contradicts another."""
 
 
+class AbsentError(SpanfoldError):
+    """Something that this process needs does not answer: it may be starting. `unknown`: its name leads nowhere."""
+
+    def __init__(self, message: str, *, remedy: str = "", unknown: bool = False) -> None:
+        super().__init__(message, remedy=remedy)
+        self.unknown = unknown
+
+
 class MissingPrerequisiteError(SpanfoldError):
     """Something this machine needs is not there (Java, a jar, a port)."""

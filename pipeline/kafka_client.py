@@ -23,7 +23,9 @@ from aiokafka.errors import (
 )
 
 from pipeline.config import Settings
-from pipeline.errors import SettingError
+from pipeline.errors import AbsentError, SettingError
+from pipeline.kafka_records import read_leniently
+from pipeline.patience import is_unknown
 
 CHECK_WITHIN = 5.0  # seconds for one connection
 _REFUSED = (SaslAuthenticationFailed, UnsupportedSaslMechanismError, IllegalSaslStateError)
@@ -40,7 +42,11 @@ def producer_options(settings: Settings) -> dict[str, Any]:
 
 
 def security_options(settings: Settings) -> dict[str, Any]:
-    """The part of `kafka_options` that is about TLS and SASL, in aiokafka's names. Raises SettingError."""
+    """The part of `kafka_options` that is about TLS and SASL, in aiokafka's names. Raises SettingError.
+
+    Whoever connects by these reads by kafka_records.py.
+    """
+    read_leniently()
     protocol = settings.kafka_security_protocol
     options: dict[str, Any] = {"security_protocol": protocol}
     if protocol.endswith("SSL"):
@@ -76,6 +82,24 @@ class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka says n
             raise SettingError(
                 f"The token in {self._path} cannot be read: {error}.", remedy="Check SPANFOLD_KAFKA_TOKEN_PATH."
             ) from error
+
+
+async def check_presence(settings: Settings, within: float = CHECK_WITHIN) -> None:
+    """Raise AbsentError where none of the bootstrap servers takes a connection, after `within` seconds each."""
+    failures: list[OSError] = []
+    for host, port, _ in collect_hosts(settings.kafka_bootstrap):
+        try:
+            async with asyncio.timeout(within):
+                _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+            return
+        except OSError as error:  # TimeoutError is one
+            failures.append(error)
+    raise AbsentError(
+        f"Kafka at {settings.kafka_bootstrap} does not answer: {failures[0].strerror or repr(failures[0])}.",
+        remedy="Check SPANFOLD_KAFKA_BOOTSTRAP.",
+        unknown=all(map(is_unknown, failures)),
+    )
 
 
 async def check_access(settings: Settings, within: float = CHECK_WITHIN) -> None:

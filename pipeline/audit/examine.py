@@ -12,7 +12,7 @@ from pipeline.events.model import Micros
 from pipeline.events.priced import Pricer
 from pipeline.store.lookups import TraceKey
 from pipeline.store.rows import EPOCH_STEP
-from pipeline.stream.refold import Refold, refold
+from pipeline.stream.refold import Refold, RefoldError, refold
 from pipeline.stream.retention import Keeps
 
 log = structlog.get_logger(__name__)
@@ -53,8 +53,10 @@ def examine(
                 examined.skip("rows expired")
             elif folded.archived != found.archived.get(folded.name, 0):
                 examined.skip("in flight")
+            elif (right := _right(folded, price)) is None:
+                examined.skip("unreadable")
             else:
-                _judge(folded.name, _right(folded, price), found, examined)
+                _judge(folded.name, right, found, examined)
         for name in judged:
             if name not in seen:
                 rows = found.rows.get(name, [])
@@ -72,14 +74,22 @@ def _can_be_judged(name: TraceKey, found: Read, examined: Examined) -> bool:
     return False
 
 
-def _right(folded: Refold, price: Pricer) -> Right:
-    """The keys of its rows; a giant's come in portions and are not kept."""
+def _right(folded: Refold, price: Pricer) -> Right | None:
+    """The keys of its rows; a giant's come in portions and are not kept. None where our own code cannot make them."""
     right = Right(folded.archived, folded.state.first_seen)
+    try:
+        _show(right, folded, price)
+    except RefoldError as error:
+        log.error("audit_cannot_fold", project=folded.name[0], trace=folded.name[1], error=type(error).__name__)
+        return None
+    return right
+
+
+def _show(right: Right, folded: Refold, price: Pricer) -> None:
     for rows in folded.rows(price, settled=False, now=NEVER):
         right.shown.update(("trace", row.trace_id) for row in rows.traces if not row.is_deleted)
         right.shown.update(("observation", row.observation_id) for row in rows.observations if not row.is_deleted)
         right.shown.update(("score", row.score_id) for row in rows.scores if not row.is_deleted)
-    return right
 
 
 def _judge(name: TraceKey, right: Right, found: Read, examined: Examined) -> None:

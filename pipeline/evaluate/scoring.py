@@ -6,6 +6,7 @@ twice gives the same event, which is a duplicate, and a trace that was reopened 
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from traceback import format_tb
 
 import structlog
 from clickhouse_connect.driver.client import Client
@@ -53,6 +54,14 @@ def scores(
                 rule=request.rule.id, project=request.project_id, trace=request.trace_id, error=str(error),
             )  # fmt: skip
             metrics.add(Metric.EVALUATIONS, 1, "wrong_rule")
+            continue
+        except Exception as error:  # an evaluator's own mistake, which must not stop the others
+            log.error(
+                "evaluator_failed",
+                rule=request.rule.id, project=request.project_id, trace=request.trace_id, error=type(error).__name__,
+                where="".join(format_tb(error.__traceback__)),
+            )  # fmt: skip
+            metrics.add(Metric.EVALUATIONS, 1, "failed")
             continue
         metrics.add(Metric.EVALUATIONS, 1, "no_opinion" if verdict is None else "scored")
         if verdict is not None:

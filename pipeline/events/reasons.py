@@ -17,6 +17,7 @@ class Reason(StrEnum):
     INVALID = "invalid"  # well-formed, but a field breaks a rule
     NO_PROJECT = "no_project"  # a format that needs the project header came without it
     DECODER_FAILED = "decoder_failed"  # the decoder itself failed on these bytes: a bug to report
+    FOLD_FAILED = "fold_failed"  # our own code failed on it after decoding: it is archived, and in no row yet
     UNLABELLED = "unlabelled"  # found in the dead-letter topic without a reason: somebody else put it there
     STORE_REFUSED = "store_refused"  # ClickHouse refuses a row made from this record, whatever its neighbours
 

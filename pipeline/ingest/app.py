@@ -53,13 +53,16 @@ ROUTERS = (
 )
 
 
-def create_app(settings: Settings, registry: Registry, find_score: FindScore | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, registry: Registry, find_score: FindScore | None = None, *, warm: bool = False
+) -> FastAPI:
     """The app. Its lifespan connects to Kafka and flushes at the end; closing the registry is the caller's.
 
     `find_score` says what a score belongs to, which deleting one needs: only the store knows, and this room must not.
+    `warm`: have the process for large events start in the background, so that the first of them need not wait for it.
     """
     metrics = FrontMetrics()
-    lifespan = partial(_living, settings, registry, metrics, find_score)
+    lifespan = partial(_living, settings, registry, metrics, find_score, warm)
     app = FastAPI(title="Spanfold", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     for router in ROUTERS:
         app.include_router(router)
@@ -73,7 +76,12 @@ def create_app(settings: Settings, registry: Registry, find_score: FindScore | N
 
 @asynccontextmanager
 async def _living(
-    settings: Settings, registry: Registry, metrics: FrontMetrics, find_score: FindScore | None, app: FastAPI
+    settings: Settings,
+    registry: Registry,
+    metrics: FrontMetrics,
+    find_score: FindScore | None,
+    warm: bool,
+    app: FastAPI,
 ) -> AsyncIterator[None]:
     """What runs for as long as the app does, built and started in this order, stopped in the other."""
     directory, producer = Directory(registry), EventProducer(settings)
@@ -97,7 +105,9 @@ async def _living(
     )
     producer.start()
     lag.start()
-    beats = asyncio.create_task(heart.run(), name="heartbeat")
+    tasks = [asyncio.create_task(heart.run(), name="heartbeat")]
+    if warm:
+        tasks.append(asyncio.create_task(aside.warm_up(), name="aside"))
     grpc_door = GrpcDoor(app.state.front)
     try:
         if settings.grpc_port != OFF:
@@ -105,7 +115,8 @@ async def _living(
         with heart.listening():
             yield
     finally:
-        beats.cancel()
+        for task in tasks:
+            task.cancel()
         await grpc_door.stop()
         await lag.stop()
         await producer.stop()

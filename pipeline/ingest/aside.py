@@ -2,9 +2,10 @@
 
 Problem: reading one event of 4 MB that is made of small objects takes 100 ms and more, all of it in one call that holds
 the interpreter's lock: on the loop or in a thread, every other request would wait for it.
-Rule: events up to 256 KB are read at once, larger ones by one of two processes, which start with the first such event
-(about a second) and end with the front door, however it ends. Failure: where such a process dies (the system is out of
-memory), the event is read in a thread and the next large one gets new processes.
+Rule: events up to 256 KB are read at once, larger ones by one of two processes. One is started beside the front door's
+own start (it takes a second or more), the other when both are needed; they end with the front door, however it ends.
+Failure: where such a process dies (the system is out of memory), the event is read in a thread and the next large one
+gets new processes.
 """
 
 import asyncio
@@ -41,6 +42,16 @@ class Aside:
             understood = understand(principal, raw, limit)
         return understood if isinstance(understood, EventError) else accepted(principal, raw, understood, common)
 
+    async def warm_up(self) -> None:
+        """Start a process, before the first large event needs it; returns when it can take one."""
+        pool = self._pool = self._pool or _new_pool()
+        try:
+            await asyncio.get_running_loop().run_in_executor(pool, _is_there)
+        except BrokenProcessPool:
+            log.warning("The process that reads large events has died; the next such event starts another.")
+            if self._pool is pool:
+                self.close()
+
     def close(self) -> None:
         """End the processes."""
         pool, self._pool = self._pool, None
@@ -61,6 +72,10 @@ class Aside:
 def _new_pool() -> ProcessPoolExecutor:
     """Spawned, not forked: a fork would copy the loop's threads and connections."""
     return ProcessPoolExecutor(_PROCESSES, multiprocessing.get_context("spawn"), initializer=_begin)
+
+
+def _is_there() -> None:
+    """In the process: everything is imported by now."""
 
 
 def _begin() -> None:

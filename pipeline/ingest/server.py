@@ -21,6 +21,7 @@ from pipeline.ingest.app import create_app
 from pipeline.ingest.connection import bounded
 from pipeline.ingest.front import FindScore
 from pipeline.kafka_client import check_access
+from pipeline.patience import until
 from pipeline.registry import InitialProject, Registry, open_registry
 
 log = logging.getLogger(__name__)
@@ -31,10 +32,12 @@ _GRACE_SECONDS = 5
 def serve(settings: Settings, find_score: FindScore | None = None) -> None:
     """Serve until SIGTERM or SIGINT; `find_score` tells what a score belongs to, see `create_app`.
 
+    The registry's database is waited for; Kafka, too, by what needs it.
+
     Raises SettingError for a taken port, for a certificate that cannot be used and where Kafka does not let us in,
     RegistryError for an unusable registry.
     """
-    registry = open_registry(settings.registry)
+    registry = until("The registry", lambda: open_registry(settings.registry))
     try:
         asyncio.run(check_access(settings))
         prepare_project(registry, settings)
@@ -45,7 +48,7 @@ def serve(settings: Settings, find_score: FindScore | None = None) -> None:
         log.info("listening on %s://%s:%d", scheme, *listener.getsockname()[:2])
         _end_well_after_signals()
         _collect_garbage_rarely()
-        uvicorn.Server(server_config(settings, registry, find_score)).run(sockets=[listener])
+        uvicorn.Server(server_config(settings, registry, find_score, warm=True)).run(sockets=[listener])
     finally:
         registry.close()
 
@@ -112,10 +115,12 @@ def _bound(host: str, port: int, variable: str) -> socket.socket:
     return listener
 
 
-def server_config(settings: Settings, registry: Registry, find_score: FindScore | None = None) -> uvicorn.Config:
+def server_config(
+    settings: Settings, registry: Registry, find_score: FindScore | None = None, *, warm: bool = False
+) -> uvicorn.Config:
     """uvicorn's settings: the fast loop and parser, logs through `logging` as the caller set it up, no access log."""
     return uvicorn.Config(
-        create_app(settings, registry, find_score),
+        create_app(settings, registry, find_score, warm=warm),
         loop="asyncio" if sys.platform == "win32" else "uvloop",
         http=bounded(settings.max_header_bytes, settings.header_timeout),
         ws="none",

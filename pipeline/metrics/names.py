@@ -71,6 +71,10 @@ class Metric(StrEnum):
         "spanfold_dead_letters_total",
         counter("records", STREAM, "Dead letters that Kafka has acknowledged.", reason=tuple(Reason)),
     )
+    HELD = (
+        "spanfold_held_partitions",
+        gauge("partitions", STREAM, "Partitions that wait at a batch which nobody here can read."),
+    )
     SEND_RETRIES = (
         "spanfold_send_retries_total",
         counter("messages", STREAM, "Messages to Kafka (dead letters, requests, scores) that had to be sent again."),
@@ -216,7 +220,7 @@ class Metric(StrEnum):
             "evaluations",
             _EVALUATOR,
             "Evaluations by outcome: a score, no opinion, the trace is gone, the rule is wrong.",
-            outcome=("scored", "no_opinion", "no_trace", "wrong_rule"),
+            outcome=("scored", "no_opinion", "no_trace", "wrong_rule", "failed"),
         ),
     )
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
 
 SQLITE_BUSY_SECONDS = 10
+_REFUSALS = ("authentication failed", "no pg_hba.conf entry", "does not exist", "no password supplied", "certificate")
 _ADVISORY_LOCK = 0x5BA4F01D  # any number, the same in every Spanfold process
 
 
@@ -24,6 +26,13 @@ def connect(url: str) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def is_absent(url: str, error: Exception) -> bool:
+    """True for an error with which a database server does not answer; one that refuses us does, and a file has none."""
+    if not isinstance(error, OperationalError) or make_url(url).get_backend_name() == "sqlite":
+        return False
+    return not any(words in str(error) for words in _REFUSALS)
 
 
 def writing(engine: Engine) -> Engine:

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from pipeline.patience import is_unknown
 from pipeline.registry import database, initial, keys, prices, projects, retention, rules
 from pipeline.registry.entities import (
     InitialProject,
@@ -21,7 +22,7 @@ from pipeline.registry.entities import (
     RetentionDays,
     Rule,
 )
-from pipeline.registry.errors import RegistryError
+from pipeline.registry.errors import RegistryAbsentError, RegistryError
 from pipeline.registry.migrations import upgrade_engine
 from pipeline.secret_files import masked, passwords_in
 
@@ -181,14 +182,16 @@ class Registry:
 def open_registry(url: str) -> Registry:
     """The registry at a SQLAlchemy URL, its schema brought up to date; processes may do this at the same time.
 
-    Raises RegistryError where the database cannot be reached or the URL's driver is not installed.
+    Raises RegistryAbsentError where the database does not answer, RegistryError where it refuses us or the URL's
+    driver is not installed.
     """
     try:
         engine = database.connect(url)
         upgrade_engine(engine)
     except (SQLAlchemyError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise RegistryError(
-            f"The registry cannot be opened: {type(error).__name__}: {masked(str(error), passwords_in(url))}",
-            remedy="Check SPANFOLD_REGISTRY_URL.",
-        ) from error
+        message = f"The registry cannot be opened: {type(error).__name__}: {masked(str(error), passwords_in(url))}"
+        remedy = "Check SPANFOLD_REGISTRY_URL."
+        if database.is_absent(url, error):
+            raise RegistryAbsentError(message, remedy=remedy, unknown=is_unknown(error)) from error
+        raise RegistryError(message, remedy=remedy) from error
     return Registry(engine)

@@ -2,7 +2,7 @@
 
 Traces are read and folded some thousand events at a time; a giant alone, its rows in several portions. What must not be
 made anew is left as it is, and counted: a trace whose stored rows were made from more events than the archive has
-(it expired in part), and one with an event that this version of the code cannot read.
+(it expired in part), and one with an event that this version of the code cannot read or make rows of.
 """
 
 import time
@@ -18,7 +18,7 @@ from pipeline.replay.scope import Chosen, made
 from pipeline.store.lookups import TraceKey
 from pipeline.store.rows import RawEventRow
 from pipeline.stream.archived import Keep
-from pipeline.stream.refold import Refold, refold
+from pipeline.stream.refold import Refold, RefoldError, refold
 from pipeline.stream.retention import Keeps
 from pipeline.stream.rows import Rows
 
@@ -83,11 +83,17 @@ class Folder:
                 row._replace(expires_at=self._keeps.archive_until(*each.name, row.timestamp)) for row in each.found
             ]
             settled = fullest == 2 * each.archived + 1
-            for rows in each.rows(self._price, settled=settled, now=Micros(time.time_ns() // 1000), keeps=self._keeps):
-                portion.add(rows)
-                if len(portion.rows.observations) >= PORTION_ROWS:
-                    yield portion
-                    portion = Portion()
+            now = Micros(time.time_ns() // 1000)
+            try:
+                for rows in each.rows(self._price, settled=settled, now=now, keeps=self._keeps):
+                    portion.add(rows)
+                    if len(portion.rows.observations) >= PORTION_ROWS:
+                        yield portion
+                        portion = Portion()
+            except RefoldError:  # told already; what was made of it is right as far as it goes
+                portion.counts[UNREADABLE] += 1
+                portion.skipped.append((UNREADABLE, each.name))
+                continue
             each.state.dissolve()
             portion.whole.append(by_name[each.name])
             portion.counts["traces"] += 1

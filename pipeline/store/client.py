@@ -16,7 +16,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pipeline.config import Settings
 from pipeline.errors import SettingError
-from pipeline.store.errors import StoreError, error_code
+from pipeline.patience import is_unknown
+from pipeline.store.errors import StoreAbsentError, StoreError, error_code
 
 _POLL = 0.2
 _REFUSALS = {192, 193, 194, 516}  # unknown user, wrong, required, failed: see errors.CODES
@@ -52,9 +53,10 @@ def connect(
                     remedy="Set SPANFOLD_CLICKHOUSE_CA_PATH to who signed it, and name the server as it does.",
                 ) from error
             if time.monotonic() >= give_up:
-                raise StoreError(
+                raise StoreAbsentError(
                     f"ClickHouse at {settings.clickhouse_url} did not answer within {deadline:g} s: {error}",
                     remedy="Check that it runs and that SPANFOLD_CLICKHOUSE_URL is right.",
+                    unknown=is_unknown(error),
                 ) from error
         time.sleep(_POLL)
 

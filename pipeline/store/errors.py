@@ -11,13 +11,17 @@ import re
 
 from clickhouse_connect.driver.exceptions import Error as DriverError
 
-from pipeline.errors import SpanfoldError
+from pipeline.errors import AbsentError, SpanfoldError
 from pipeline.store.error_codes import CODES, Blame
 from pipeline.store.native import EncodeError
 
 
 class StoreError(SpanfoldError):
     """ClickHouse cannot be reached, or does not hold what it should."""
+
+
+class StoreAbsentError(StoreError, AbsentError):
+    """ClickHouse did not answer in time."""
 
 
 _HTTP_STATUS = re.compile(r"HTTP driver received HTTP status (\d{3})")

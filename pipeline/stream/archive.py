@@ -35,8 +35,9 @@ from pipeline.stream.archived import ELSEWHERE, Keep, take
 from pipeline.stream.contents import bring_content_back
 from pipeline.stream.expired import stand_in
 from pipeline.stream.offsets import TopicPartition
-from pipeline.stream.partition import Partition
+from pipeline.stream.partition import Barred, Partition
 from pipeline.stream.persist import ask_store
+from pipeline.stream.spoilt_archive import Spoilt, rested
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,7 @@ class Restored(NamedTuple):
     key: bytes
     state: TraceState
     stored: StoredTrace | None
+    error: Exception | None = None  # our own code failed on all of it: the state is not to be used
 
 
 class Archive:
@@ -110,7 +112,9 @@ class Archive:
             with self._timed():
                 restored = await self._ask(question, partition)
             for each in restored:
-                if each.key not in partition.traces:
+                if each.error is not None:
+                    partition.barred[each.key] = Barred(each.error, each.state.first_seen)
+                elif each.key not in partition.traces and each.key not in partition.thrown:
                     _admit(partition, each)
                     self._metrics.add(Metric.READ_BACKS, 1, "trace")
 
@@ -142,38 +146,61 @@ class Archive:
         Where rows know of more than was read, somebody may have written both meanwhile (the old owner of the partition
         has an insert under way): the archive is asked again, and what it still does not have has expired.
         """
-        states = self._folded(tp, names, price)
+        spoilt = Spoilt()
+        states = self._folded(tp, names, price, spoilt)
         first_seen = {name: state.first_seen for name, state in states.items()}
         stored = lookups.stored_traces(self._client, names, first_seen)
         if more := [name for name, each in stored.items() if _count(each) > _events(states, name)]:
-            states |= self._folded(tp, more, price)
+            states |= self._folded(tp, more, price, spoilt)
         gone = [each for name, each in stored.items() if _count(each) > _events(states, name)]
         for name, rows in (lookups.stored_rows(self._client, gone) if gone else {}).items():
             state = states.setdefault(name, TraceState(*name, stored[name].first_seen))
             state.base_count = _count(stored[name]) - state.event_count
             stand_in(state, rows)
-        for state in states.values():
-            rest(state, price)
-        return [Restored(record_key(*name), state, stored.get(name)) for name, state in states.items()]
+        return [
+            Restored(record_key(*name), state, stored.get(name), spoilt.error(name) or rested(state, price))
+            for name, state in states.items()
+        ]
 
-    def _folded(self, tp: TopicPartition, names: Sequence[TraceKey], price: Pricer) -> dict[TraceKey, TraceState]:
-        """The traces by their archived events; one that grows beyond the limit lets go of what was said first."""
+    def _folded(
+        self, tp: TopicPartition, names: Sequence[TraceKey], price: Pricer, spoilt: Spoilt
+    ) -> dict[TraceKey, TraceState]:
+        """The traces by their archived events, but for those that the fold fails on."""
         states: dict[TraceKey, TraceState] = {}
+        left = names
+        while left:
+            self._fold_once(tp, left, price, states, spoilt)
+            left = spoilt.to_read_again()
+            for name in left:
+                del states[name]
+        return states
+
+    def _fold_once(
+        self, tp: TopicPartition, names: Sequence[TraceKey], price: Pricer, states: dict[TraceKey, TraceState],
+        spoilt: Spoilt,
+    ) -> None:  # fmt: skip
+        """A trace that grows beyond the limit lets go of what was said first."""
         last, limit = TraceState("", "", Micros(0)), self._trace_bytes
         for raw in lookups.read_back(self._client, names):
             name = (raw.project_id, raw.trace_id)
             state = states.get(name)
             if state is None:
                 state = states[name] = TraceState(*name, raw.first_seen)
-            if last is not state:
-                last, limit = state, self._trace_bytes
-            elif state.size > limit and not state.knows(raw.entity_id):
-                rest(state, price)
-                shed(state)
-                limit = max(limit, 2 * state.size)
-            here = raw.topic == tp.topic and raw.partition == tp.partition
-            take(state, raw, raw.offset if here else ELSEWHERE, self._keep)
-        return states
+            state.first_seen = min(state.first_seen, raw.first_seen)  # also of what is left out
+            try:
+                if last is not state:
+                    last, limit = state, self._trace_bytes
+                elif state.size > limit and not state.knows(raw.entity_id):
+                    rest(state, price)
+                    shed(state)
+                    limit = max(limit, 2 * state.size)
+                if not spoilt.skips(raw):
+                    here = raw.topic == tp.topic and raw.partition == tp.partition
+                    take(state, raw, raw.offset if here else ELSEWHERE, self._keep)
+            except OSError:  # the store of media says no: everything is asked again
+                raise
+            except Exception as error:  # our own mistake, which must not stop the partition
+                spoilt.note(raw, error)
 
 
 def _events(states: Mapping[TraceKey, TraceState], name: TraceKey) -> int:
@@ -181,7 +208,7 @@ def _events(states: Mapping[TraceKey, TraceState], name: TraceKey) -> int:
 
 
 def _admit(partition: Partition, restored: Restored) -> None:
-    key, state, stored = restored
+    key, state, stored, _ = restored
     partition.traces[key] = state
     partition.size += state.size
     if state.size > partition.limits.trace_bytes:

@@ -9,7 +9,7 @@ once, while nobody waits long for a row to appear.
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.evaluate.requests import EvaluationRequest
 from pipeline.evaluate.sampling import RulesOf, requests_for
@@ -24,6 +24,7 @@ from pipeline.stream.part import Part
 from pipeline.stream.partition import SECOND, Partition
 from pipeline.stream.retention import KeepForEver, Keeps
 from pipeline.stream.rows import Rows, add_rows
+from pipeline.stream.spoilt import Failed, tell, throw_out
 from pipeline.stream.stages import Stages
 
 ROWS_PER_SECOND = 2_000  # how fast one giant trace may rewrite rows that follow from others
@@ -42,13 +43,52 @@ class Collected(NamedTuple):
     """The rows of one flush.
 
     `released` are the parts that traces no longer hold once these are durable; `wanted` are observations of giant
-    traces whose rows are due but need their content back first.
+    traces whose rows are due but need their content back first; `failed` are traces that our own code failed on.
     """
 
     rows: Rows
     released: list[Part]
     wanted: list[tuple[Partition, bytes, list[str]]]
     settled: int = 0  # traces that settle with this flush
+    failed: Sequence[Failed] = ()
+
+
+class _Place(NamedTuple):
+    """A trace that is looked at; `certain` as in Partition.due."""
+
+    partition: Partition
+    key: bytes
+    state: TraceState
+    certain: bool | None
+    now: Micros
+
+
+class _Built(NamedTuple):
+    """What was built of a trace."""
+
+    partition: Partition
+    key: bytes
+    state: TraceState
+    built: Built
+    settled: bool
+    settles: bool  # with this flush
+
+
+class _Found(NamedTuple):
+    """What a look at all traces found."""
+
+    built: list[_Built]
+    released: list[Part]
+    wanted: list[tuple[Partition, bytes, list[str]]]
+    failed: list[Failed]
+
+    def fail(self, partition: Partition, key: bytes, state: TraceState, error: Exception, stage: str) -> None:
+        """Put a trace aside; what it held is released with this flush, which writes its dead letter."""
+        name = (state.project_id, state.trace_id)
+        tell(error, stage, name)
+        self.failed.append(Failed(name, stage, repr(error), len(state.seen)))
+        if (held := throw_out(partition, key)) is not None:
+            self.released.append(held)
 
 
 class Collector:
@@ -71,10 +111,7 @@ class Collector:
     def collect(self, batch: Batch, partitions: Sequence[Partition], *, everything: bool = False) -> Collected:
         """The rows that are due now, of all partitions; settling traces add their requests to the batch."""
         price = self._prices()
-        built: list[tuple[TraceState, Built, bool]] = []
-        released: list[Part] = []
-        wanted_: list[tuple[Partition, bytes, list[str]]] = []
-        settled_ = 0
+        found = _Found([], [], [], [])
         with self._stages.stage("build"):
             for partition in partitions:
                 now = partition.clock()
@@ -83,29 +120,51 @@ class Collector:
                     want = self._want(state, due.get(key), everything or partition.is_settled(key), now)
                     if want is None:
                         continue
-                    result = build(state, price, want)
-                    certain = due.get(key)
-                    settles = bool(certain) or (certain is False and result.ended)
-                    if result.caught_up and (part := partition.caught_up(state, now)) is not None:
-                        released.append(part)
-                    if want.all and not result.complete:
-                        partition.delayed(key, state, now, settles=settles)
-                        if settles or not result.caught_up:
-                            wanted_.append((partition, key, wanted(state)))
-                    elif settles:
-                        partition.settle(key)
-                        settled_ += 1
-                        batch.requests += self._requests(state)
-                    built.append((state, result, partition.is_settled(key)))
-                    if result.complete and (part := partition.written(key, state)) is not None:
-                        released.append(part)
+                    try:
+                        self._build(found, batch, _Place(partition, key, state, due.get(key), now), price, want)
+                    except Exception as error:  # our own mistake, which must not stop the others
+                        found.fail(partition, key, state, error, "build")
         with self._stages.stage("rows"):
-            rows = Rows([], [], [])
-            at = Micros(time.time_ns() // 1000)
-            for state, result, settled in built:
+            rows = self._rows(found, batch)
+        return Collected(rows, found.released, found.wanted, sum(each.settles for each in found.built), found.failed)
+
+    def _build(self, found: "_Found", batch: Batch, place: "_Place", price: Pricer, want: Want) -> None:
+        """What is due of one trace."""
+        partition, key, state, certain, now = place
+        result = build(state, price, want)
+        settles = bool(certain) or (certain is False and result.ended)
+        if result.caught_up and (part := partition.caught_up(state, now)) is not None:
+            found.released.append(part)
+        if want.all and not result.complete:
+            partition.delayed(key, state, now, settles=settles)
+            if settles or not result.caught_up:
+                found.wanted.append((partition, key, wanted(state)))
+            settles = False
+        elif settles:
+            requests = self._requests(state)
+            partition.settle(key)
+            batch.requests += requests
+        found.built.append(_Built(partition, key, state, result, partition.is_settled(key), settles))
+        if result.complete and (part := partition.written(key, state)) is not None:
+            found.released.append(part)
+
+    def _rows(self, found: "_Found", batch: Batch) -> Rows:
+        """The rows of what was built; all of a trace or none."""
+        rows = Rows([], [], [])
+        at = Micros(time.time_ns() // 1000)
+        for partition, key, state, result, settled, _ in found.built:
+            all_: tuple[list[Any], ...] = rows
+            lengths = [len(some) for some in all_]
+            try:
                 until = partial(self._until, state.project_id, state.trace_id)
                 add_rows(rows, state, result, settled=settled, now=at, until=until)
-        return Collected(rows, released, wanted_, settled_)
+            except Exception as error:
+                for some, length in zip(all_, lengths, strict=True):
+                    del some[length:]
+                name = (state.project_id, state.trace_id)
+                batch.requests = [each for each in batch.requests if (each.project_id, each.trace_id) != name]
+                found.fail(partition, key, state, error, "rows")
+        return rows
 
     def _candidates(self, partition: Partition, due: dict[bytes, bool]) -> list[tuple[bytes, TraceState]]:
         """Traces with rows that are out of date, and clean ones that may settle."""

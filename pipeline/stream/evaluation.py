@@ -25,6 +25,7 @@ from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.outbox import Message, Outbox
 from pipeline.stream.persist import Cancelled, ask_store
+from pipeline.stream.spoilt import decoder_failed
 
 _HEADERS = ((headers.CONTENT_TYPE, headers.CANONICAL_JSON), (headers.RECEIVER, b"evaluator"))
 
@@ -94,6 +95,8 @@ def _requests(chunk: Chunk) -> tuple[list[EvaluationRequest], list[DeadLetter]]:
             requests.append(decode_request(record.value or b""))
         except DecodeError as error:
             dead.append(DeadLetter(record, error.reason, error.detail, "evaluate"))
+        except Exception as error:  # our own mistake, which must not stop the partition for ever
+            dead.append(decoder_failed(record, error, "evaluate"))
     return requests, dead
 
 

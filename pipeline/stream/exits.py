@@ -3,8 +3,10 @@
 What it had not committed is delivered again.
 """
 
+import asyncio
 import os
-from typing import NoReturn
+from collections.abc import Coroutine
+from typing import Any, NoReturn
 
 import structlog
 
@@ -37,3 +39,19 @@ def refuse(event: str, complaint: str) -> NoReturn:
     """A setting is wrong: say which, and what to do."""
     log.critical(event, error=complaint)
     os._exit(EXIT_USAGE)
+
+
+def guarded(event: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A background task whose failure is a bug and ends the process."""
+
+    async def guard() -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except StopError as error:
+            halt(error)
+        except BaseException:
+            die(event)
+
+    return asyncio.create_task(guard())

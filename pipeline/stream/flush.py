@@ -30,8 +30,11 @@ from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.moves import Move
 from pipeline.stream.range_row import range_row
 from pipeline.stream.refused import entities_of, refused_letters
+from pipeline.stream.spoilt import failed_entities, failed_letters, fold_failures
 
 Durable = list[tuple[Span, ChunkCount]]
+Suspect = Callable[[int, Sequence[DeadLetter]], Awaitable[None]]
+"""Told of so many events that our own code failed on; raises where that is a bad deploy's doing."""
 
 
 class Store(Protocol):
@@ -65,9 +68,11 @@ class Flush:
         archived: Callable[[Sequence[Entity]], Awaitable[list[RawEvent]]],
         metrics: Metrics = UNSEEN,
         tracing: Tracing = NO_TRACING,
+        guard: Suspect | None = None,
         ledger_days: int = DEFAULT_DAYS[Kind.LEDGER],
     ) -> None:
         """`ledger_days`: how long the offset ranges stay."""
+        self._guard = guard
         self._store, self._outbox, self._commit, self._archived = store, outbox, commit, archived
         self._metrics, self._tracing, self._ledger_days = metrics, tracing, ledger_days
 
@@ -75,6 +80,8 @@ class Flush:
         """Steps 1 to 5. `done` tells, once the rows are durable, which chunks have none that is not."""
         token = uuid4().hex  # a repetition of this insert leaves no second part; a redelivered chunk is another insert
         rows, metrics, laps = collected.rows, self._metrics, Laps(self._metrics, self._tracing)
+        if self._guard is not None:  # before anything of it is durable
+            await self._guard(fold_failures(batch.dead, collected.failed), batch.dead)
         asked = {(request.project_id, request.trace_id) for request in batch.requests}
         refused = await self._store.insert(tables.RAW_EVENTS, batch.archive, f"{token}/raw")  # 1
         laps.lap("archive")
@@ -89,6 +96,8 @@ class Flush:
         count_freshness(metrics, "stored", (chunk for part in batch.parts.values() for chunk, _ in part.chunks))
         if refused:
             batch.dead += refused_letters(refused, await self._archived(entities_of(refused)))
+        if collected.failed:
+            batch.dead += failed_letters(collected.failed, await self._archived(failed_entities(collected.failed)))
         await self._outbox.dead_letters(batch.dead)  # 3
         if batch.moves:
             await self._outbox.move(batch.moves)

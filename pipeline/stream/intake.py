@@ -30,6 +30,7 @@ from pipeline.stream.outcomes import Outcome
 from pipeline.stream.part import Part
 from pipeline.stream.partition import Partition
 from pipeline.stream.retention import KeepForEver, Keeps
+from pipeline.stream.spoilt import letter_of, tell, throw_back
 from pipeline.stream.stages import Stages
 
 log = structlog.get_logger(__name__)
@@ -70,10 +71,26 @@ class Intake:
         laden = frozenset(offset for offset, _, _ in found)
         return Taken(chunk.span(), became, decoded, dead, media, laden)
 
-    def fold(self, batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> None:
-        """Fold decoded records; the traces they change hold this batch's part of the partition."""
+    def fold(self, batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> list[Decoded]:
+        """Fold decoded records; the traces they change hold this batch's part of the partition.
+
+        Returns those that must wait: their traces were thrown out of memory (stream/spoilt.py) and are not back yet.
+        """
         with self._stages.stage("fold"):
-            _fold(batch, partition, decoded, count, self._until)
+            return _fold(batch, partition, decoded, count, self._until)
+
+    def put_aside(self, batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount) -> list[Decoded]:
+        """Archive the records whose traces cannot be read back, and make dead letters of them; returns the others."""
+        others: list[Decoded] = []
+        for each in decoded:
+            record, events = each
+            why = partition.barred.get(record.key or b"")
+            if why is None:
+                others.append(each)
+                continue
+            state = TraceState(events[0].project_id, events[0].trace_id, min(why.first_seen, record.timestamp))
+            _put_aside(batch, state, each, count, why.error, "read_back", self._until)
+        return others
 
     def _decode(self, records: list[Record]) -> tuple[list[Decoded], list[DeadLetter], list[tuple[int, str, Medium]]]:
         decoded: list[Decoded] = []
@@ -130,41 +147,54 @@ def _is_cold(partition: Partition, decoded: Decoded) -> bool:
     return bool(events) and partition.perhaps_archived(events[0].project_id, events[0].trace_id)
 
 
-def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount, until: Until) -> None:
+def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: ChunkCount, until: Until) -> list[Decoded]:
     now, part, traces = partition.clock(), batch.part(partition), partition.traces
     archive = batch.archive
     touched: dict[bytes, bool] = {}  # trace -> got more than scores, in order of their first event
+    waiting: list[Decoded] = []
     note = count.outcomes.note
     new = duplicate = 0
-    for record, events in decoded:
+    for each in decoded:
+        record, events = each
         key, value = record.key or b"", record.value or b""
-        size, before = len(value), new
-        for position, event in enumerate(events):
-            state = traces.get(key)
-            if state is None:
-                state = partition.create(key, event.project_id, event.trace_id, record.timestamp)
-            identity = event_identity(event.event_id, value)
-            seen = state.add(event, identity, record.offset, size, now)
-            if seen is _DUPLICATE:
-                duplicate += 1
-                if _is_replay(record):  # the store may have refused the event or a row of it: all are written again
-                    state.rewrite = True
-                    touched.setdefault(key, False)
+        if partition.thrown and key in partition.thrown:
+            waiting.append(each)
+            continue
+        size, before, known, archived = len(value), new, duplicate, len(archive)
+        try:
+            for position, event in enumerate(events):
+                state = traces.get(key)
+                if state is None:
+                    state = partition.create(key, event.project_id, event.trace_id, record.timestamp)
+                identity = event_identity(event.event_id, value)
+                seen = state.add(event, identity, record.offset, size, now)
+                if seen is _DUPLICATE:
+                    duplicate += 1
+                    if _is_replay(record):  # the store may have refused the event or a row of it: all are written again
+                        state.rewrite = True
+                        touched.setdefault(key, False)
+                        archive.append(_archived(state, record, position, event, identity, value, until))
+                        continue
+                    if not moved(record):
+                        continue
+                    state.rewrite = True  # perhaps it was archived where it lay before, and no row was written
+                else:
+                    new += 1
+                if event.kind is not _SCORE:
+                    touched[key] = True
+                elif key not in touched:
+                    touched[key] = False
+                if seen is _NEW:
+                    partition.size += size
                     archive.append(_archived(state, record, position, event, identity, value, until))
-                    continue
-                if not moved(record):
-                    continue
-                state.rewrite = True  # perhaps it was archived where it lay before, and no row was written
-            else:
-                new += 1
-            if event.kind is not _SCORE:
-                touched[key] = True
-            elif key not in touched:
-                touched[key] = False
-            if seen is _NEW:
-                partition.size += size
-                archive.append(_archived(state, record, position, event, identity, value, until))
-                size = 0
+                    size = 0
+        except Exception as error:  # our own mistake: the trace is put aside, the others go on
+            del archive[archived:]
+            new, duplicate = before, known
+            _put_aside(batch, traces[key], each, count, error, "fold", until)
+            throw_back(partition, key, part, size)
+            touched.pop(key, None)
+            continue
         if events:
             note(record, events[0].project_id, _STORED if new > before else _KNOWN)
         else:
@@ -173,6 +203,23 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
     count.new += new
     count.duplicate += duplicate
     batch.events += new + duplicate
+    return waiting
+
+
+def _put_aside(
+    batch: Batch, state: TraceState, each: Decoded, count: ChunkCount, error: Exception, stage: str, until: Until
+) -> None:
+    """A record that our own code fails on: archived as any, and a dead letter. Nothing of it is in `state` for good."""
+    record, events = each
+    value = record.value or b""
+    tell(error, stage, (state.project_id, state.trace_id), record)
+    batch.dead.append(letter_of(record, error, stage))
+    for position, event in enumerate(events):
+        identity = event_identity(event.event_id, value)
+        batch.archive.append(_archived(state, record, position, event, identity, value, until))
+    count.outcomes.note(record, state.project_id, _STORED)
+    count.new += len(events)
+    batch.events += len(events)
 
 
 def _touch(partition: Partition, part: Part, touched: dict[bytes, bool], now: Micros) -> None:

@@ -3,13 +3,15 @@
 Fresh traces do not wait for it. All that is in the lane is read back together, in pieces.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pipeline.stream.batch import Batch
 from pipeline.stream.intake import Intake, contents_of, names_of
-from pipeline.stream.partition import Partition
+from pipeline.stream.partition import SECONDS_TO_LOOK, Partition
 from pipeline.stream.persist import Cancelled
+from pipeline.stream.spoilt import came_back
 from pipeline.stream.waiting import Lane
 
 TRACES_AT_ONCE = 500
@@ -51,14 +53,31 @@ class ColdLane(Lane):
         self._wanted[key] = ids
         self._work.set()
 
+    def mend(self) -> None:
+        """Traces were thrown out of memory: have them back (stream/spoilt.py)."""
+        self._work.set()
+
     def _has_work(self) -> bool:
-        return bool(self._waiting or self._called or self._wanted)
+        return bool(self._waiting or self._called or self._wanted or self._partition.thrown)
 
     async def _work_off(self) -> None:
+        await self._mend()
         await self._wake()
         await self._bring_back()
         if self._waiting:
             await self._fold_one()
+
+    async def _mend(self) -> None:
+        """Bring back what was thrown out, once all of it is archived."""
+        partition = self._partition
+        for key, thrown in list(partition.thrown.items()):
+            while not thrown.part.flushed and not partition.revoked:
+                await asyncio.sleep(SECONDS_TO_LOOK)
+            if partition.revoked:
+                raise Cancelled
+            del partition.thrown[key]
+            await self._archive.read_back(partition, [thrown.name])
+            came_back(partition, key, thrown, self._batch().part(partition))
 
     async def _fold_one(self) -> None:
         """Fold the first chunk's records; traces of later ones are read back along with its own."""
@@ -77,15 +96,21 @@ class ColdLane(Lane):
         if partition.revoked:
             raise Cancelled
         batch = self._batch()
-        self._intake.fold(batch, partition, first.decoded, first.became)
-        batch.add(partition, first.chunk, first.became)
+        foldable = self._intake.put_aside(batch, partition, first.decoded, first.became)
+        partition.barred.clear()
+        thrown = self._intake.fold(batch, partition, foldable, first.became)
         partition.pinned -= own
+        if thrown:
+            self._instead(first, first._replace(decoded=thrown))
+            return
+        batch.add(partition, first.chunk, first.became)
         self._done(first)
 
     async def _wake(self) -> None:
         names, self._called = self._called[:TRACES_AT_ONCE], self._called[TRACES_AT_ONCE:]
         if names:
             await self._archive.read_back(self._partition, names)
+            self._partition.barred.clear()  # no record waits for them
             self._partition.wake(names)
 
     async def _bring_back(self) -> None:

@@ -47,6 +47,21 @@ class Limits(NamedTuple):
     trace_bytes: int  # of events of one trace; beyond, what is written of it is let go (fold/shed.py)
 
 
+class Thrown(NamedTuple):
+    """A trace that was thrown out of memory and has to come back (stream/spoilt.py)."""
+
+    name: tuple[str, str]  # project, trace
+    part: Part  # of the batch with the newest event of it: once that is flushed, the archive has all
+    held: Part  # is not committed before the trace came back and its rows are durable
+
+
+class Barred(NamedTuple):
+    """A trace that could not be read back, because our own code failed on it."""
+
+    error: Exception
+    first_seen: Micros
+
+
 class Partition:
     """State of one partition; keys are Kafka record keys (PROJECT/TRACE)."""
 
@@ -63,6 +78,8 @@ class Partition:
         self.settled: dict[bytes, None] = {}  # in memory and settled, oldest first: the first to leave
         self.sleeping: dict[bytes, int] = {}  # open, but evicted: key -> length of its project's id, below 0: has ended
         self.woken: dict[bytes, None] = {}  # read back to settle
+        self.thrown: dict[bytes, Thrown] = {}  # they come back before anything of them is folded
+        self.barred: dict[bytes, Barred] = {}  # just asked for, and nobody can read them back
         self._called: dict[bytes, None] = {}  # sleeping, and to be read back, in order
         self.giants: set[bytes] = set()  # traces that outgrew their limit
         self.size = 0  # bytes of the events in memory
@@ -144,6 +161,14 @@ class Partition:
         self._stands_up(key)
         self.opened.pop(key, None)
         self.settled[key] = None
+
+    def forget(self, key: bytes) -> None:
+        """Nothing is to be done for the trace any more, but what its next event asks for."""
+        self.open.forget(key)
+        self._stands_up(key)
+        for some in (self.opened, self.settled, self.unwritten, self.woken):
+            some.pop(key, None)
+        self.giants.discard(key)
 
     def is_settled(self, key: bytes) -> bool:
         """True between settling and the next event."""

@@ -140,7 +140,9 @@ class Pipeline:
         laden = [each for each in taken.decoded if media and each[0].offset in taken.laden]
         light = [each for each in taken.decoded if each[0].offset not in taken.laden] if laden else taken.decoded
         fresh, cold = split(partition, light)
-        self._intake.fold(batch, partition, fresh, taken.became)
+        cold += self._intake.fold(batch, partition, fresh, taken.became)
+        if partition.thrown:
+            self._lanes[partition].mend()
         if media and laden:
             media.put(taken._replace(decoded=laden + cold))
         elif cold:

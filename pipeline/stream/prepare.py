@@ -8,10 +8,15 @@ until the answer comes, as many as fit into KEPT_BYTES. What is not kept is coun
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
+from traceback import format_tb
 from typing import NamedTuple
+
+import structlog
 
 from pipeline.cost.tokens import Text, TokenCounter, has_tokenizer, is_call, is_finished
 from pipeline.events.model import Event, Kind, Record
+
+log = structlog.get_logger(__name__)
 
 KEPT_BYTES = 16 * 2**20
 LONGEST_KEPT = 256 * 1024  # characters of one prompt
@@ -35,15 +40,18 @@ class Preparation:
 
     async def __call__(self, decoded: Iterable[tuple[Record, Iterable[Event]]]) -> None:
         """Count in a thread; at once, without one, where there is nothing to count, which is the common case."""
-        texts = [
-            text
-            for _, events in decoded
-            for event in events
-            if event.kind is _OBSERVATION
-            for text in self._texts(event)
-        ]
-        if texts:
-            await asyncio.to_thread(self._counter.warm, texts)
+        try:
+            texts = [
+                text
+                for _, events in decoded
+                for event in events
+                if event.kind is _OBSERVATION
+                for text in self._texts(event)
+            ]
+            if texts:
+                await asyncio.to_thread(self._counter.warm, texts)
+        except Exception as error:  # our own mistake: pricing counts by itself, and fails for the one trace alone
+            log.error("counting_failed", error=type(error).__name__, where="".join(format_tb(error.__traceback__)))
 
     def _texts(self, event: Event) -> list[Text]:
         """What to count for an event; a prompt whose answer has yet to come is kept instead."""

@@ -28,18 +28,23 @@ from pipeline.stream.archived import Keep, Reading, take
 from pipeline.stream.contents import contents
 from pipeline.stream.retention import KeepForEver, Keeps
 from pipeline.stream.rows import Rows, add_rows
+from pipeline.stream.spoilt import tell
 
 
 class ArchiveBehindError(SpanfoldError):
     """The archive no longer gives what it gave a moment ago."""
 
 
+class RefoldError(SpanfoldError):
+    """Our own code fails on a trace."""
+
+
 class Refold:
     """One trace, or one group of scores without a trace, made from all that the archive has of it.
 
-    `archived` counts its distinct archived events, `unreadable` those that could not be decoded. `found` are events
-    that a mended mapping finds in archived records and the archive lacks: they are folded in, and must be archived
-    before the rows are written, as any event is.
+    `archived` counts its distinct archived events, `unreadable` those that could not be decoded or folded: with any of
+    them the state is not to be used. `found` are events that a mended mapping finds in archived records and the archive
+    lacks: they are folded in, and must be archived before the rows are written, as any event is.
     """
 
     def __init__(self, client: Client, name: TraceKey, keep: Keep | None = None) -> None:
@@ -58,17 +63,23 @@ class Refold:
         """Fold the archived events in, entity by entity as lookups.read_back gives them."""
         state, limit = self.state, trace_bytes
         for raw in raws:
-            if state.size > limit and not state.knows(raw.entity_id):
-                rest(state, price)
-                shed(state)
-                limit = max(limit, 2 * state.size)
             self.archived += 1
-            reading = take(state, raw, keep=self._keep)
+            try:
+                if state.size > limit and not state.knows(raw.entity_id):
+                    rest(state, price)
+                    shed(state)
+                    limit = max(limit, 2 * state.size)
+                reading = take(state, raw, keep=self._keep)
+                if reading is not None and len(reading.all) > 1 and raw.kind == Kind.OBSERVATION.value:
+                    self._look_around(raw, reading)
+            except OSError:  # the store of media says no
+                raise
+            except Exception as error:  # our own mistake, which must not end a run over other traces
+                tell(error, "refold", self.name)
+                reading = None
             if reading is None:
                 self.unreadable += 1
                 continue
-            if len(reading.all) > 1 and raw.kind == Kind.OBSERVATION.value:
-                self._look_around(raw, reading)
         if self.found:
             self.found = [row._replace(first_seen=state.first_seen) for row in self.found]
 
@@ -76,15 +87,22 @@ class Refold:
         """All rows of the trace under the pricer's epoch; those of a giant in portions, the trace's own in the last.
 
         Also rows that take back what tombstones hide. To be asked once. `keeps` knows when they may leave; without
-        it never, until `spanfold retention apply`.
+        it never, until `spanfold retention apply`. Raises RefoldError where our own code fails on the trace.
         """
         state = self.state
         until = partial((keeps or KeepForEver()).rows_until, *self.name)
         state.rewrite = True
         while True:
-            built = build(state, price)
             rows = Rows([], [], [])
-            add_rows(rows, state, built, settled=settled, now=now, until=until)
+            try:
+                built = build(state, price)
+                add_rows(rows, state, built, settled=settled, now=now, until=until)
+            except Exception as error:  # our own mistake
+                tell(error, "refold", self.name)
+                raise RefoldError(
+                    f"The rows of trace {state.trace_id} of project {state.project_id} cannot be made: {error!r}.",
+                    remedy="This is a bug: report it with the log's line fold_failed.",
+                ) from error
             if built.complete:
                 yield rows
                 return

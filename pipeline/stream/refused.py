@@ -37,7 +37,7 @@ def refused_letters(refused: Sequence[Refused], archived: Sequence[RawEvent]) ->
         if entity is not None:
             events = of_entity.get(entity) or of_trace.get(entity[:2], [])
         for behind in events:
-            letter = DeadLetter(_record(behind), Reason.STORE_REFUSED, refusal.message, "store")
+            letter = DeadLetter(archived_record(behind), Reason.STORE_REFUSED, refusal.message, "store")
             letters.setdefault((behind.topic, behind.partition, behind.offset), letter)
     return list(letters.values())
 
@@ -52,7 +52,7 @@ def _entity(row: NamedTuple) -> Entity | None:
     return None
 
 
-def _record(event: RawEventRow | RawEvent) -> Record:
+def archived_record(event: RawEventRow | RawEvent) -> Record:
     """The Kafka record an archived event came in, with the headers that decoding needs."""
     headers = (
         (CONTENT_TYPE, event.content_type.encode()),

@@ -24,6 +24,7 @@ from pipeline.stream.chunk import Chunk
 from pipeline.stream.commit import commit_durable
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.spoilt import decoder_failed
 
 log = structlog.get_logger(__name__)
 
@@ -110,6 +111,9 @@ class TopicTable:
                 row = self._copy.row(record)
             except DecodeError as error:
                 dead.append(DeadLetter(record, error.reason, error.detail, "table"))
+                continue
+            except Exception as error:  # our own mistake, which must not stop the copy for ever
+                dead.append(decoder_failed(record, error, "table"))
                 continue
             if row is not None:
                 rows.append(row)

@@ -80,7 +80,6 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
     prices = PriceShelf(registry, settings.prices_refresh)
     keep = open_media(settings, metrics)
     archive = Archive(client, prices, outbox.mover.partitions, settings.trace_bytes, metrics, keep.put)
-    flush = Flush(store, outbox, commit, archive.events_of, metrics, tracing, settings.ledger_days)
     waits = Waits(settings.first, settings.hold, settings.rest)
     retention = RetentionBook(registry)
     collector = Collector(prices, rules, waits, stages, retention)
@@ -89,8 +88,9 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
     share = settings.guard_share
     guard = Guard(
         GuardLimits(share, settings.guard_count, settings.guard_window),
-        partial(prove, client, settings.max_event_bytes, share),
+        partial(prove, client, settings.max_event_bytes, share, prices),
     )
+    flush = Flush(store, outbox, commit, archive.events_of, metrics, tracing, guard.fold_failed, settings.ledger_days)
     prepare = Preparation(prices.counter)
     aside = FreshFirst(settings.fresh_first, settings.overflow_topic, outbox.mover.partitions, most=outbox.mover.most)
     pipeline = Pipeline(

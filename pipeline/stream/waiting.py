@@ -54,6 +54,11 @@ class Lane(ABC):
     async def _work_off(self) -> None:
         """Work off some of what waits: of chunks the first, which is then `_done`."""
 
+    def _instead(self, first: Taken, rest: Taken) -> None:
+        """Of the first chunk only this still waits."""
+        self._waiting[0] = rest
+        self.bytes += _size(rest) - _size(first)
+
     def _done(self, first: Taken) -> None:
         """The first chunk waits no longer."""
         del self._waiting[0]

@@ -17,14 +17,13 @@ import structlog
 import uvloop
 
 from pipeline.config import Settings
-from pipeline.kafka_client import check_access
 from pipeline.metrics import Metrics, Role
 from pipeline.metrics.tracing import open_tracing
-from pipeline.registry import Registry, open_registry
-from pipeline.stream.exits import die
+from pipeline.stream.exits import guarded
 from pipeline.stream.gauges import Consumers, Gauges, Together, show_partitions
 from pipeline.stream.outbox import Outbox
-from pipeline.stream.status import has_joined, is_moving, open_status
+from pipeline.stream.start import begin
+from pipeline.stream.status import has_joined, is_moving
 from pipeline.stream.topology import build_evaluation_worker, build_fold_worker
 
 log = structlog.get_logger(__name__)
@@ -37,79 +36,75 @@ Watching = Callable[[Settings, Metrics, Callable[[], bool]], Coroutine[Any, Any,
 
 
 def run_worker(settings: Settings) -> None:
-    """Fold until SIGTERM or SIGINT.
+    """Fold until SIGTERM or SIGINT. Kafka, the store and the registry are waited for.
 
-    Raises SpanfoldError where the registry, the store or the port for metrics cannot be opened.
+    Raises SpanfoldError where one of them refuses us, or the port for metrics cannot be had.
     """
-    registry = open_registry(settings.registry)
-    uvloop.run(_fold(settings, registry))
+    uvloop.run(_fold(settings))
 
 
 def run_evaluator(settings: Settings, *watching: Watching) -> None:
     """Evaluate until SIGTERM or SIGINT, and these beside it, which are told whether this process is its group's first.
 
-    Raises SpanfoldError where the registry, the store or the port cannot be opened.
+    Raises SpanfoldError as `run_worker`.
     """
-    registry = open_registry(settings.registry)
-    uvloop.run(_evaluate(settings, registry, watching))
+    uvloop.run(_evaluate(settings, watching))
 
 
-async def _fold(settings: Settings, registry: Registry) -> None:
-    await check_access(settings)
+async def _fold(settings: Settings) -> None:
     metrics = Metrics(Role.WORKER, settings.instance_id)
     tracing = open_tracing(settings, Role.WORKER)
-    worker = build_fold_worker(settings, registry, metrics, tracing)
-    pipeline, watch = worker.pipeline, worker.watch
+    async with begin(settings, metrics) as start:
+        worker = build_fold_worker(settings, await start.registry(), metrics, tracing)
+        pipeline, watch = worker.pipeline, worker.watch
 
-    def look() -> None:
-        show_partitions(metrics, pipeline.partitions.values())
-        pipeline.pressure.count()
-        watch.show()
+        def look() -> None:
+            show_partitions(metrics, pipeline.partitions.values())
+            pipeline.pressure.count()
+            watch.show()
 
-    checks = [has_joined(pipeline.assigned), watch.complaint, is_moving(pipeline)]
-    with open_status(settings, metrics, checks) as heart, watch.asking():
-        await worker.outbox.start()
-        for book in worker.books:
-            await book.refresh()
-        background = {
-            "flush_failed": pipeline.run(),
-            "overflow_failed": worker.overflow.run(),
-            "gauges_failed": Gauges(metrics, Together(Consumers(worker.app), worker.overflow), look).run(),
-            "heartbeat_failed": heart.run(),
-            **{f"{book.name}_failed": book.run() for book in worker.books},
-        }
-        await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
+        start.checks += [has_joined(pipeline.assigned), watch.complaint, is_moving(pipeline)]
+        with watch.asking():
+            await start.outbox(worker.outbox)
+            for book in worker.books:
+                await book.refresh()
+            background = {
+                "flush_failed": pipeline.run(),
+                "overflow_failed": worker.overflow.run(),
+                "gauges_failed": Gauges(metrics, Together(Consumers(worker.app), worker.overflow), look).run(),
+                **{f"{book.name}_failed": book.run() for book in worker.books},
+            }
+            await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
     worker.stages.write()
     await asyncio.to_thread(tracing.close)
 
 
-async def _evaluate(settings: Settings, registry: Registry, watching: Sequence[Watching]) -> None:
-    await check_access(settings)
+async def _evaluate(settings: Settings, watching: Sequence[Watching]) -> None:
     metrics = Metrics(Role.EVALUATOR, settings.instance_id)
-    worker = build_evaluation_worker(settings, registry, metrics)
-    evaluation, tables, store_watch = worker.evaluation, worker.tables, worker.watch
+    async with begin(settings, metrics) as start:
+        worker = build_evaluation_worker(settings, await start.registry(), metrics)
+        evaluation, tables, store_watch = worker.evaluation, worker.tables, worker.watch
 
-    async def close(_deadline: float) -> None:
-        await evaluation.close()
-        await tables.close()
-        await worker.tables_app.stop()
+        async def close(_deadline: float) -> None:
+            await evaluation.close()
+            await tables.close()
+            await worker.tables_app.stop()
 
-    assigned = [evaluation.assigned, tables.assigned]
-    checks = [*map(has_joined, assigned), store_watch.complaint]
-    with open_status(settings, metrics, checks) as heart, store_watch.asking():
-        await worker.outbox.start()
-        await worker.retention.refresh()
-        background = {
-            "retention_failed": worker.retention.run(),
-            "tables_start_failed": worker.tables_app.start(),
-            "tables_app_crashed": raise_crash(worker.tables_app),
-            "tables_failed": tables.run(),
-            "gauges_failed": Gauges(metrics, Consumers(worker.app, worker.tables_app), store_watch.show).run(),
-            "heartbeat_failed": heart.run(),
-        }
-        for watch in watching:
-            background[f"{watch.__name__}_failed"] = watch(settings, metrics, evaluation.is_first)
-        await _run_until_signal(worker.app, assigned, background, worker.outbox, close)
+        assigned = [evaluation.assigned, tables.assigned]
+        start.checks += [*map(has_joined, assigned), store_watch.complaint]
+        with store_watch.asking():
+            await start.outbox(worker.outbox)
+            await worker.retention.refresh()
+            background = {
+                "retention_failed": worker.retention.run(),
+                "tables_start_failed": worker.tables_app.start(),
+                "tables_app_crashed": raise_crash(worker.tables_app),
+                "tables_failed": tables.run(),
+                "gauges_failed": Gauges(metrics, Consumers(worker.app, worker.tables_app), store_watch.show).run(),
+            }
+            for watch in watching:
+                background[f"{watch.__name__}_failed"] = watch(settings, metrics, evaluation.is_first)
+            await _run_until_signal(worker.app, assigned, background, worker.outbox, close)
 
 
 async def _run_until_signal(
@@ -162,20 +157,6 @@ async def _stop(app: Any, outbox: Outbox, close: Callable[[float], Awaitable[Non
         os._exit(0)  # what was not committed is delivered again
     stopping.result()
     log.info("stopped")
-
-
-def guarded(event: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """A background task whose failure is a bug and ends the process."""
-
-    async def guard() -> None:
-        try:
-            await work
-        except asyncio.CancelledError:
-            raise
-        except BaseException:
-            die(event)
-
-    return asyncio.create_task(guard())
 
 
 async def say_ready(assigned: Sequence[asyncio.Event]) -> None:

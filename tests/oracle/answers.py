@@ -37,6 +37,14 @@ def read_back_observations(store: Store, trace: tuple[str, str], ids: Sequence[s
     yield from (raw for raw in read_back(store, [trace]) if raw.kind == "observation" and raw.entity_id in ids)
 
 
+def read_back_entities(store: Store, entities: Sequence[lookups.Entity]) -> Iterator[lookups.RawEvent]:
+    """Distinct events of some entities; of a trace that has none of its entity, its first event."""
+    for entity in entities:
+        events = list(read_back(store, [entity[:2]]))
+        own = [raw for raw in events if (raw.kind, raw.entity_id) == entity[2:]]
+        yield from own or sorted(events, key=lambda raw: (raw.timestamp, raw.offset))[:1]
+
+
 def stored_traces(
     store: Store, keys: Sequence[tuple[str, str]], _first_seen: object
 ) -> dict[tuple[str, str], lookups.StoredTrace]:

@@ -14,6 +14,7 @@ from unittest.mock import patch
 from structlog.testing import capture_logs
 
 from pipeline.events.model import Micros
+from pipeline.events.reasons import Reason
 from pipeline.store import lookups
 from pipeline.stream import archive as archive_module
 from pipeline.stream import collect as collect_module
@@ -22,6 +23,7 @@ from pipeline.stream import flush as flush_module
 from pipeline.stream.archive import Archive
 from pipeline.stream.chunk import Chunk, Span
 from pipeline.stream.collect import Collector, Waits
+from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.flush import Flush
 from pipeline.stream.intake import Intake
 from pipeline.stream.offsets import PrefixTracker, TopicPartition
@@ -29,7 +31,14 @@ from pipeline.stream.partition import Limits
 from pipeline.stream.persist import Cancelled
 from pipeline.stream.pipeline import Pace, Pipeline
 from pipeline.stream.stages import Stages
-from tests.oracle.answers import known_trace_hashes, open_traces, read_back, read_back_observations, stored_traces
+from tests.oracle.answers import (
+    known_trace_hashes,
+    open_traces,
+    read_back,
+    read_back_entities,
+    read_back_observations,
+    stored_traces,
+)
 from tests.oracle.durable import TOPIC, Log, Store, Write
 from tests.oracle.folded import PRICE
 
@@ -83,7 +92,8 @@ def in_memory(clock: Clock) -> Iterator[None]:
             stack.enter_context(patch.object(module, "ask_store", ask))
         for name, answer in (
             ("known_trace_hashes", known_trace_hashes), ("open_traces", open_traces), ("read_back", read_back),
-            ("read_back_observations", read_back_observations), ("stored_traces", stored_traces),
+            ("read_back_observations", read_back_observations), ("read_back_entities", read_back_entities),
+            ("stored_traces", stored_traces),
         ):  # fmt: skip
             stack.enter_context(patch.object(lookups, name, answer))
         yield
@@ -99,6 +109,7 @@ class Sink:
         self._hold_at: int | None = None
         self._gate = asyncio.Event()
         self.dead = False
+        self.letters: list[DeadLetter] = []
 
     def begin(self, die_at: int | None = None, hold_at: int | None = None) -> None:
         """A flush begins: die or wait in front of its call with this number."""
@@ -118,8 +129,9 @@ class Sink:
 
     async def dead_letters(self, letters: Sequence[Any]) -> None:
         """The Outbox of the flush."""
-        assert not letters, letters
+        assert all(letter.reason is Reason.FOLD_FAILED for letter in letters), letters
         await self.call(Write("dead letters", ()))
+        self.letters += letters
 
     async def evaluations(self, requests: Sequence[Any]) -> None:
         """The Outbox of the flush; there are no rules here."""
@@ -181,6 +193,11 @@ class Worker:
     def partitions(self) -> set[int]:
         """What it believes to own."""
         return set(self._positions)
+
+    @property
+    def letters(self) -> list[DeadLetter]:
+        """The dead letters that it has sent."""
+        return self._sink.letters
 
     @property
     def is_held(self) -> bool:

@@ -14,9 +14,11 @@ from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.collect import Collected
 from pipeline.stream.deadletters import DeadLetter
+from pipeline.stream.exits import StopError
 from pipeline.stream.flush import Durable, Flush
 from pipeline.stream.part import Part
 from pipeline.stream.rows import Rows
+from pipeline.stream.spoilt import Failed
 from tests.fixtures.store import trace_row
 from tests.unit.collecting import A_MOMENT, AT, HOLD, TP, Worker, written
 
@@ -107,6 +109,25 @@ async def test_a_store_that_does_not_answer_keeps_everything_uncommitted() -> No
     [part] = batch.parts.values()
     assert isinstance(part, Part)
     assert (part.holders, part.flushed, worker.partition.parts.done(), outside.calls) == (1, False, [], [])
+
+
+async def test_the_guard_is_asked_before_anything_of_a_flush_is_durable() -> None:
+    worker, outside = Worker(), Outside()
+    worker.span("a", end_time=AT)
+    told: list[int] = []
+
+    async def bad_deploy(events: int, _: Sequence[DeadLetter]) -> None:
+        told.append(events)
+        raise StopError("a bad deploy")
+
+    batch = worker.batch
+    batch.dead.append(DeadLetter(Record("events", 0, 1, AT, b"p/t", b"", ()), Reason.FOLD_FAILED, "", "fold"))
+    batch.dead.append(DeadLetter(Record("events", 0, 2, AT, b"p/t", b"", ()), Reason.EMPTY, "", "decode"))
+    collected = worker.collect(everything=True)._replace(failed=[Failed(("p", "u"), "build", "", 7)])
+    flush = Flush(outside, outside, outside.commit, outside.archived, guard=bad_deploy)
+    with pytest.raises(StopError):
+        await flush.write(batch, collected, lambda: [])
+    assert (told, outside.calls) == ([8], [])
 
 
 async def test_a_dead_letter_that_cannot_be_produced_keeps_everything_uncommitted() -> None:

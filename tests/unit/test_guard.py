@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from pipeline.cost.price import ObservationPricer
 from pipeline.events import headers
 from pipeline.events.canonical import to_canonical_json
 from pipeline.events.keys import event_identity
@@ -32,6 +33,9 @@ class Deployed:
 
     async def chunk(self, failed: int, of: int, reason: Reason = Reason.MALFORMED) -> None:
         await self._guard.look(of, [letter(reason)] * failed)
+
+    async def fold_failed(self, events: int) -> None:
+        await self._guard.fold_failed(events, [letter(Reason.FOLD_FAILED)])
 
     async def _prove(self) -> Proof:
         self.asked += 1
@@ -81,6 +85,23 @@ async def test_the_share_is_of_the_last_window_alone() -> None:
         await deployed.chunk(50, 60)
 
 
+async def test_a_version_whose_own_code_fails_on_most_of_what_it_decodes_stops() -> None:
+    deployed = Deployed(BROKEN)
+    await deployed.chunk(0, 1000)
+    await deployed.fold_failed(0)
+    await deployed.fold_failed(500)
+    assert deployed.asked == 0
+    with pytest.raises(BadDeployError, match="90% of the last records failed"):
+        await deployed.fold_failed(400)
+
+
+async def test_a_project_whose_events_the_fold_fails_on_stops_nobody_else() -> None:
+    deployed = Deployed(READABLE)
+    for _ in range(10):
+        await deployed.chunk(0, 1000)
+        await deployed.fold_failed(1000)
+
+
 async def test_a_share_of_one_is_no_guard() -> None:
     deployed = Deployed(BROKEN, share=1.0)
     await deployed.chunk(4_000, 4_000)
@@ -112,3 +133,18 @@ def test_an_exception_of_any_kind_fails(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(guard_module, "decode_record", broken)
     assert judge([*archived("one", 2)], 10**6, 0.5) == Proof(1, ("one",), Counter({Reason.DECODER_FAILED: 2}))
+
+
+@pytest.mark.parametrize("what", ["build", "add_rows"])
+def test_archived_events_that_give_no_rows_any_more_are_the_version_s_doing(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    events = [*archived("one", 2), *archived("two", 3)]
+    price = ObservationPricer()
+    assert judge(events, 10**6, 0.5, price) == Proof(2, (), Counter())
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(guard_module, what, broken)
+    assert judge(events, 10**6, 0.5, price) == Proof(2, ("one", "two"), Counter({Reason.FOLD_FAILED: 5}))

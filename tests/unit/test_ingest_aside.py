@@ -36,13 +36,16 @@ async def test_large_events_are_judged_as_small_ones_while_the_loop_goes_on() ->
     aside = Aside()
     events = [LARGE, event("x" * LARGE_BYTES, id=7), event("x" * LARGE_BYTES, type="sdk-log"), event("y" * LIMIT)]
     try:
-        assert await aside.judge(PRINCIPAL, LARGE, LIMIT, COMMON)  # the process has started
+        await aside.warm_up()
+        assert aside._pool is not None
+        pids = list(aside._pool._processes)
         turns = 0
         judging = asyncio.ensure_future(aside.judge(PRINCIPAL, LARGE, LIMIT, COMMON))
         while not judging.done():
             turns += 1
             await asyncio.sleep(0.001)
         assert turns > 5
+        assert len(pids) == 1, "one was there before the first large event"
         for raw in events:
             assert await aside.judge(PRINCIPAL, raw, LIMIT, COMMON) == judge(PRINCIPAL, raw, LIMIT, COMMON)
     finally:

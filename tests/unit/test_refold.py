@@ -8,9 +8,11 @@ import pytest
 from pipeline.cost.price import ObservationPricer
 from pipeline.events.model import Event, Kind, Micros
 from pipeline.events.reasons import DecodeError, Reason
+from pipeline.fold.state import TraceState
 from pipeline.store.lookups import RawEvent
 from pipeline.stream import archived
-from pipeline.stream.refold import ArchiveBehindError, Refold, refold
+from pipeline.stream import refold as refold_module
+from pipeline.stream.refold import ArchiveBehindError, Refold, RefoldError, refold
 from tests.fixtures.archive import MemoryArchive
 from tests.fixtures.captures import langfuse_record
 from tests.fixtures.whole_traffic import as_a_log_has_them, known, whole_traces
@@ -171,3 +173,31 @@ def test_media_in_archived_events_are_handed_over(monkeypatch: pytest.MonkeyPatc
     assert kept == [("project-1", b"x" * 90)]
     [rows] = each.rows(PRICE, settled=False, now=NOW)
     assert "base64," not in rows.observations[0].input
+
+
+@pytest.mark.parametrize("what", ["fold", "build", "add_rows"])
+def test_a_trace_that_our_own_code_fails_on_is_told_of_and_the_next_is_folded(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    records = [record for trace in whole_traces(2) for record in trace]
+    archive = MemoryArchive(records)
+    archive.install(monkeypatch)
+    names = sorted(archive.names())
+    where = TraceState if what == "fold" else refold_module
+    original = getattr(where, what)
+
+    def failing(*arguments: Any, **named: Any) -> Any:
+        result = original(*arguments, **named)
+        if any(isinstance(each, TraceState) and each.trace_id == names[0][1] for each in arguments):
+            raise ZeroDivisionError
+        return result
+
+    monkeypatch.setattr(where, what, failing)
+    bad, good = refold(None, names, PRICE, NO_LIMIT)  # type: ignore[arg-type]
+    assert not good.unreadable
+    assert list(good.rows(PRICE, settled=False, now=NOW))
+    if what == "fold":
+        assert bad.unreadable, "nobody uses what is left of it"
+    else:
+        with pytest.raises(RefoldError, match=names[0][1]):
+            list(bad.rows(PRICE, settled=False, now=NOW))

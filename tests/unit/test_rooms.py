@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "pipeline"
-FOR_ALL = {"errors", "config", "secret_files", "kafka_client", "topic_limits", "events", "metrics", "pipeline"}
+FOR_ALL = {"errors", "config", "secret_files", "patience", "kafka_client", "kafka_records", "events", "metrics"}
+FOR_ALL |= {"topic_limits", "pipeline"}
 
 # Who may know whom, beside FOR_ALL. "top" is what composes the program: cli.py and its neighbours.
 MAY_KNOW: dict[str, set[str]] = {

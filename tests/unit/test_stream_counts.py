@@ -11,7 +11,7 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from pipeline.config import Settings
-from pipeline.evaluate.evaluators import Subject
+from pipeline.evaluate.evaluators import EVALUATORS, Subject
 from pipeline.evaluate.requests import EvaluationRequest, Rule
 from pipeline.evaluate.scoring import scores
 from pipeline.events.model import Kind, Micros, Record
@@ -179,19 +179,25 @@ async def test_dead_letters_are_counted_by_reason_once_kafka_has_them(
     assert metrics.value(Metric.SEND_RETRIES) == 1
 
 
-def test_evaluations_are_counted_by_outcome() -> None:
+def test_evaluations_are_counted_by_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     metrics = Metrics(Role.EVALUATOR)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(EVALUATORS, "broken", broken)
 
     def request(trace: str, evaluator: str = "latency_above", **parameters: Any) -> EvaluationRequest:
         return EvaluationRequest("p", trace, 1, Micros(1), Rule("r", "quick", evaluator, parameters, 1.0))
 
     subjects = {("p", "t"): Subject("out", 10.0, None, 0), ("p", "running"): Subject("", None, None, 0)}
     requests = [request("t", limit_ms=1), request("gone", limit_ms=1), request("t"), request("running", limit_ms=1)]
+    requests.insert(0, request("t", "broken"))
     made = scores(requests, subjects, metrics)
     assert len(made) == 1
     assert made[0].kind is Kind.SCORE
     counted = {each: metrics.value(Metric.EVALUATIONS, each) for each in Metric.EVALUATIONS.spec.values["outcome"]}
-    assert counted == {"scored": 1, "no_trace": 1, "wrong_rule": 1, "no_opinion": 1}
+    assert counted == {"scored": 1, "no_trace": 1, "wrong_rule": 1, "failed": 1, "no_opinion": 1}
 
 
 class Behind:

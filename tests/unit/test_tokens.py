@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from pipeline.cost import tokens, vocabulary
 from pipeline.cost.price import ObservationPricer
@@ -274,3 +275,16 @@ async def test_the_loop_goes_on_while_a_megabyte_is_counted() -> None:
         last = now
     await work
     assert len(pauses) > 10  # it was not one long pause: counting releases the interpreter
+
+
+async def test_a_mistake_in_counting_stops_no_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    counter, said = TokenCounter(), " ".join(["a", "private", "sentence"])
+
+    def broken(_: object) -> None:
+        raise ZeroDivisionError(said)
+
+    monkeypatch.setattr(counter, "warm", broken)
+    with capture_logs() as logs:
+        await Preparation(counter)([observation("a", model="gpt-4o", input="x"), observation("a", output="y")])
+    assert [line["event"] for line in logs] == ["counting_failed"]
+    assert said not in str(logs)

@@ -26,6 +26,8 @@ def row(record: Record) -> Row | None:
     text = (record.value or b"").decode()
     if text == "bad":
         raise DecodeError(Reason.MALFORMED, "bad")
+    if text == "bug":
+        raise ZeroDivisionError
     return Row(text) if text != "none" else None
 
 
@@ -93,13 +95,16 @@ async def test_rows_are_inserted_before_their_offsets_are_committed() -> None:
 async def test_a_record_without_a_row_and_a_row_that_is_refused_become_dead_letters_before_the_commit() -> None:
     outside = Outside()
     async with running(outside) as table:
-        await table.take(outside.chunk(0, "a", "bad", "refused", "b"))
+        await table.take(outside.chunk(0, "a", "bad", "refused", "b", "bug"))
         await outside.until(lambda: bool(outside.acked))
     assert outside.calls[1:] == [
         ("rows", ["a", "refused", "b"]),
-        ("dead", [(1, Reason.MALFORMED, "table"), (2, Reason.STORE_REFUSED, "table")]),
-        ("commit", [3]),
-    ]
+        (
+            "dead",
+            [(1, Reason.MALFORMED, "table"), (4, Reason.DECODER_FAILED, "table"), (2, Reason.STORE_REFUSED, "table")],
+        ),
+        ("commit", [4]),
+    ]  # fmt: skip
 
 
 async def test_what_comes_while_the_store_is_away_is_one_insert_afterwards() -> None:
