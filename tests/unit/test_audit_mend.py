@@ -122,6 +122,20 @@ async def test_media_are_kept_before_any_row_refers_to_them(monkeypatch: pytest.
     assert "@@@langfuseMedia:" in next(row.input for row in store.rows if hasattr(row, "observation_id"))
 
 
+async def test_a_store_of_media_that_says_no_is_told_of_and_no_row_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no mistake of ours for which an event would be left out."""
+    MemoryArchive([span(0, input="data:image/png;base64,iVBORw==")]).install(monkeypatch)
+
+    def keep(_project_id: str, _medium: Medium) -> None:
+        raise OSError("SlowDown")
+
+    store = Store()
+    mender = Mender(store, store, KeepForEver(), 2**30, trust_archive=False, keep=keep)  # type: ignore[arg-type]
+    with pytest.raises(OSError, match="SlowDown"):
+        await mender.mend(wrong(Divergence.MISSING_EVENTS, archived=1), [], PRICE)
+    assert store.rows == []
+
+
 async def test_a_trace_that_changed_since_it_was_judged_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     done, store = await mended(wrong(Divergence.MISSING_EVENTS), monkeypatch, count=4)
     assert (done, store.rows) == (False, [])
