@@ -130,7 +130,12 @@ class Settings(BaseSettings):
     flush_interval: float = Field(0.4, gt=0, description="Longest time between two flushes to the store.")
     flush_events: int = Field(20_000, ge=1, description="A flush starts early at this many events.")
     pending_events: int = Field(60_000, ge=1, description="Consuming pauses when this many events wait for the store.")
-    pending_bytes: int = Field(128 * 2**20, ge=1, description="Or when so many bytes of events wait.")
+    pending_bytes: int = Field(64 * 2**20, ge=1, description="Or when so many bytes of events wait.")
+    memory_bytes: int = Field(
+        960 * 2**20,
+        ge=320 * 2**20,
+        description="Memory of a worker: above it, by its own estimate, traces leave and consuming pauses.",
+    )
     fresh_first: float = Field(
         0.0, ge=0, description="Events older than so many seconds go to the overflow: fresh ones first. 0: in order."
     )
@@ -149,10 +154,14 @@ class Settings(BaseSettings):
     )
     resident_traces: int = Field(200_000, ge=1, description="Traces kept in memory; settled ones leave first.")
     trace_bytes: int = Field(
-        32 * 2**20, ge=1, description="Bytes of one trace's events kept; beyond, what is written of it is read back."
+        64 * 2**20, ge=1, description="Memory of one trace; beyond, what is written of it leaves and is read back."
     )
     open_traces: int = Field(2_000_000, ge=1, description="Open traces, in memory or not; beyond, the oldest settle.")
-    resident_bytes: int = Field(128 * 2**20, ge=1, description="Bytes of events kept; memory is about 5 times that.")
+    resident_bytes: int = Field(
+        384 * 2**20,
+        ge=1,
+        description="Memory of the traces kept, where SPANFOLD_MEMORY_BYTES leaves so much.",
+    )
     guard_share: float = Field(
         0.5, gt=0, le=1, description="Share of recent records that fail to decode at which a worker checks itself."
     )
@@ -190,6 +199,9 @@ class Settings(BaseSettings):
     )
     watch_interval: float = Field(
         60.0, ge=0, description="Seconds between two looks of ledger and audit at what is recent; 0: they never look."
+    )
+    audit_contents_share: float = Field(
+        0.01, ge=0, le=1, description="Share of recent traces of which the audit also compares what their rows say."
     )
     audit_fix: bool = Field(False, description="Whether the audit that runs by itself also mends what it finds.")
 

@@ -23,6 +23,7 @@ class Divergence(StrEnum):
     )
     SPLIT = "split"  # rows under another hour of first_seen than the archive has: two keys, so the trace shows twice
     MISSING_ROWS = "missing_rows"  # an observation or a score that is archived has no row
+    OTHER_CONTENTS = "other_contents"  # a row says something else than its events do, though it counts them right
     LEFT_OVER = "left_over"  # a row of an observation or a score of which no event is archived, or that was deleted
 
 
@@ -74,10 +75,11 @@ class Diagnosis:
     divergences: list[Divergence]
     stray: list[Stored] = field(default_factory=list)
     settled: bool = False  # what was asked about this very set of events need not be asked again
+    columns: list[str] = field(default_factory=list)  # of which rows say something else, as observation.name
 
 
-def diagnose(name: TraceKey, right: Right, stored: Sequence[Stored]) -> Diagnosis:
-    """Compare."""
+def diagnose(name: TraceKey, right: Right, stored: Sequence[Stored], columns: Sequence[str] = ()) -> Diagnosis:
+    """Compare; `columns` are those of which the contents were found to differ."""
     here = [row for row in stored if row.key.hour == right.hour]
     live = {(row.key.kind, row.key.id): row for row in here if not row.deleted}
     away = [row for row in stored if row.key.hour != right.hour and not row.deleted]
@@ -91,11 +93,13 @@ def diagnose(name: TraceKey, right: Right, stored: Sequence[Stored]) -> Diagnosi
         found.append(Divergence.SPLIT)
     if {key for key in right.shown if key[0] != "trace"} - live.keys():
         found.append(Divergence.MISSING_ROWS)
+    if columns and not found:  # else they differ because of that
+        found.append(Divergence.OTHER_CONTENTS)
     over = [row for key, row in live.items() if key not in right.shown]
     if over:
         found.append(Divergence.LEFT_OVER)
     settled = any(row.settled and row.key.kind == "trace" and row.events == right.events for row in here)
-    return Diagnosis(name, right.events, told, found, over + away, settled)
+    return Diagnosis(name, right.events, told, found, over + away, settled, list(columns))
 
 
 def _told(rows: Iterable[Stored], name: TraceKey) -> int:

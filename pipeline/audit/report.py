@@ -4,6 +4,7 @@ import json
 import sys
 from typing import Any
 
+from pipeline.audit.contents import ANOTHER_BOOK
 from pipeline.audit.diagnose import Divergence
 from pipeline.audit.run import Finding, Report
 
@@ -12,6 +13,7 @@ SAYS = {
     Divergence.OVERCOUNTED: "a row made from more events than are archived",
     Divergence.SPLIT: "rows under two keys",
     Divergence.MISSING_ROWS: "an observation or a score without its row",
+    Divergence.OTHER_CONTENTS: "rows that say something else than their events",
     Divergence.LEFT_OVER: "a row that no archived event is about",
 }
 MOST = 50
@@ -36,7 +38,11 @@ def print_report(report: Report, *, fix: bool, as_json: bool) -> None:
     for kind, traces in report.divergences.most_common():
         print(f"{traces:>8} traces with {SAYS[kind]}")
     for why, traces in sorted(report.skipped.items()):
-        print(f"{traces:>8} traces not judged: {why}")
+        print(
+            f"{traces:>8} traces {'of which prices were not compared' if why == ANOTHER_BOOK else 'not judged'}: {why}"
+        )
+    if report.compared:
+        print(f"{report.compared} traces whose contents were compared column by column")
     print(
         f"{report.traces} traces compared, {report.suspects} folded anew, {report.wrong} wrong, {report.mended} mended"
     )
@@ -49,6 +55,8 @@ def print_report(report: Report, *, fix: bool, as_json: bool) -> None:
 def _line(finding: Finding) -> str:
     state = {None: "", True: ", mended", False: ", not mended"}[finding.mended]
     kinds = ", ".join(SAYS[kind] for kind in finding.divergences)
+    if finding.columns:
+        kinds += f" in {', '.join(finding.columns)}"
     return (
         f"{finding.project_id}/{finding.trace_id}: {kinds}"
         f" ({finding.archived} events archived, its row tells of {finding.told}){state}"
@@ -59,6 +67,7 @@ def _plain(report: Report) -> dict[str, Any]:
     return {
         "traces": report.traces,
         "folded": report.suspects,
+        "contents_compared": report.compared,
         "wrong": report.wrong,
         "mended": report.mended,
         "remaining": report.remaining,
@@ -72,6 +81,7 @@ def _plain(report: Report) -> dict[str, Any]:
                 "archived": finding.archived,
                 "told": finding.told,
                 "mended": finding.mended,
+                "columns": list(finding.columns),
             }
             for finding in report.findings
         ],

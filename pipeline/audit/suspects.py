@@ -15,6 +15,7 @@ from pipeline.store.lookups import TraceKey
 
 SQL = Path(__file__).parent / "sql"
 MOST = 100_000  # suspects of one piece; more than that is another kind of trouble
+ALL, EVERY = 1.0, 10**9  # a sample that leaves none out
 HOLES_SINCE = timedelta(hours=1)
 NO_ARCHIVE = 2**32 - 1  # as pieces.sql says it
 SPLIT_TRACES = 2_000_000  # looked at together when traces under two keys are sought
@@ -50,6 +51,13 @@ def suspects(client: Client, where: Piece | Recent) -> Look:
     query = sql("suspects").format(**where.conditions())
     [(some, traces)] = client.query(query, parameters={**where.parameters(), "most": MOST}).result_rows
     return Look([(str(project), str(trace)) for project, trace in some], int(traces))
+
+
+def sample(client: Client, where: Piece | Recent, share: float, most: int) -> list[TraceKey]:
+    """At most so many archived traces, a share (0 to 1) of all; the same ones each time, by the hash of their names."""
+    query = sql("sample").format(**where.conditions())
+    parameters = {**where.parameters(), "millionths": round(share * 1_000_000), "most": most}
+    return [(str(project), str(trace)) for project, trace in client.query(query, parameters=parameters).result_rows]
 
 
 def split(client: Client, scope: Scope, traces: int) -> Iterator[TraceKey]:

@@ -5,7 +5,7 @@ that holds the first partition of the evaluations topic: the group gives it to o
 one when that dies. Should a paused process still believe that it holds it, two look, which harms nothing.
 Rule: the ledger looks at the last hour of the log. The audit looks at each trace once after its last event, by offsets
 and not by a clock: from where it was to where all chunks are stored, so that a lag leaves nothing out. Begun anew it
-goes back an hour.
+goes back an hour. Of a share of those traces (`audit_contents_share`) it also compares what the rows say.
 How it fails: a store, broker or registry that does not answer is asked again a minute later, and told of; the time of
 the last look is a metric. Configured by `watch_interval` (0: never) and `audit_fix`.
 """
@@ -48,8 +48,9 @@ class Watch:
         self._audited: dict[int, int] | None = None  # partition -> the offset up to which traces were looked at
 
     def forget(self) -> None:
-        """Somebody else watches from now on."""
+        """Somebody else watches from now on, and tells what does not add up."""
         self._audited = None
+        self._tell_balance(Balance([]))
 
     async def look(self) -> tuple[Balance, Report]:
         """Once over what is recent."""
@@ -59,12 +60,14 @@ class Watch:
         self._tell_balance(balance)
         report = await self._audit_recent(now)
         self._metrics.add(Metric.AUDIT_TRACES, report.traces)
+        self._metrics.add(Metric.AUDIT_CONTENTS, report.compared)
         for divergence, traces in report.divergences.items():
             self._metrics.add(Metric.AUDIT_WRONG, traces, divergence.value)
         for finding in report.findings[:TOLD]:
             log.error(
                 "audit_found", project=finding.project_id, trace=finding.trace_id, archived=finding.archived,
                 told=finding.told, divergences=[each.value for each in finding.divergences], mended=finding.mended,
+                columns=finding.columns,
             )  # fmt: skip
         self._metrics.set(Metric.WATCH_LAST, time.time())
         return balance, report
@@ -78,7 +81,8 @@ class Watch:
         bounds = _news(self._audited, ends)
         if not bounds:
             return Report()
-        report = await self._audit.recent(await asyncio.to_thread(recent, client, topic, bounds))
+        where = await asyncio.to_thread(recent, client, topic, bounds)
+        report = await self._audit.recent(where, share=self._settings.audit_contents_share)
         self._audited |= {partition: high for partition, (_, high) in bounds.items()}
         return report
 

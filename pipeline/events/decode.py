@@ -16,6 +16,7 @@ from pipeline.events.avro_schemas import MAGIC
 from pipeline.events.canonical import parse_canonical_json
 from pipeline.events.keys import record_key
 from pipeline.events.langfuse import langfuse_events, parse_langfuse
+from pipeline.events.langfuse_quick import quick_events
 from pipeline.events.model import Event, Record
 from pipeline.events.otlp.records import record_events
 from pipeline.events.reasons import DecodeError, Reason
@@ -64,7 +65,9 @@ def _langfuse_json(value: bytes, record: Record) -> list[Event]:
     project = header(record, headers.PROJECT)
     if not project:
         raise DecodeError(Reason.NO_PROJECT, f"a Langfuse event needs its project in the header {headers.PROJECT}")
-    return langfuse_events(project.decode(errors="replace"), parse_langfuse(value))
+    project_id = project.decode(errors="replace")
+    events = quick_events(project_id, value)
+    return langfuse_events(project_id, parse_langfuse(value)) if events is None else events
 
 
 def _otlp(content_type: bytes) -> Codec:

@@ -5,12 +5,14 @@ PROJECT = "spanfold-project"
 RECEIVER = "spanfold-receiver"  # which route took the event in: "ingestion", "kafka", "evaluator" ...
 RECEIVED_AT = "spanfold-received-at"  # microseconds since the epoch, decimal digits
 MOVED = "spanfold-moved"  # how often a worker moved the record to another partition, decimal digits
+MOVED_FROM = "spanfold-moved-from"  # where it was before its first move: TOPIC/PARTITION/MINUTE of the log
 
 LANGFUSE_JSON = b"application/vnd.spanfold.langfuse+json"  # one event of a Langfuse batch, as it came
 OTLP_PROTOBUF = b"application/x-protobuf"  # an OTLP export of spans of one trace, ExportTraceServiceRequest
 OTLP_JSON = b"application/vnd.spanfold.otlp+json"  # the same in OTLP's JSON encoding
 CANONICAL_JSON = b"application/vnd.spanfold.event+json"  # one canonical event, schemas/README.md
 CANONICAL_AVRO = b"application/vnd.spanfold.event+avro"  # Avro single-object encoding
+CONTENT_TYPES = (LANGFUSE_JSON, OTLP_PROTOBUF, OTLP_JSON, CANONICAL_JSON, CANONICAL_AVRO)
 
 # Headers of a dead letter; the original headers are kept beside them.
 DEAD_PREFIX = "spanfold-dead-"

@@ -7,7 +7,7 @@ an update) are marked as such so that explicit values beat them whatever arrives
 400 for what is invalid) and the worker (to map the stored bytes) run this code.
 """
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired, get_args
 
 from pydantic import BeforeValidator, Field, Strict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -15,9 +15,9 @@ from typing_extensions import TypedDict
 from pipeline.events import keys
 from pipeline.events.langfuse_environment import Environment
 from pipeline.events.langfuse_scores import ScoreBody, score_fields
-from pipeline.events.langfuse_usage import Cost, CostDetails, Usage, UsageDetails
+from pipeline.events.langfuse_usage import Cost, CostDetails, LegacyUsage, Usage, UsageDetails
 from pipeline.events.literals import check_literals
-from pipeline.events.model import Event, Fields, Kind, Level
+from pipeline.events.model import Event, Fields, Kind, Level, Micros
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.events.tool_calls import tool_calls
 from pipeline.events.values import IdField, MetadataField, MicrosField, TextField, to_text
@@ -97,14 +97,17 @@ class TraceEnvelope(_Envelope):
     body: TraceBody
 
 
+What = Literal[
+    "event-create", "span-create", "span-update", "generation-create", "generation-update", "agent-create",
+    "tool-create", "chain-create", "retriever-create", "evaluator-create", "embedding-create", "guardrail-create",
+    "observation-create", "observation-update",
+]  # fmt: skip
+
+
 class ObservationEnvelope(_Envelope):
     """Everything that creates or updates an observation."""
 
-    type: Literal[
-        "event-create", "span-create", "span-update", "generation-create", "generation-update", "agent-create",
-        "tool-create", "chain-create", "retriever-create", "evaluator-create", "embedding-create", "guardrail-create",
-        "observation-create", "observation-update",
-    ]  # fmt: skip
+    type: What
     body: ObservationBody
 
 
@@ -124,6 +127,12 @@ class LogEnvelope(_Envelope):
 
 Envelope = TraceEnvelope | ObservationEnvelope | ScoreEnvelope | LogEnvelope
 _ADAPTER: TypeAdapter[Envelope] = TypeAdapter(Annotated[Envelope, Field(discriminator="type")])
+
+KINDS: dict[str, tuple[str, bool]] = {
+    what: ("" if what.startswith("observation-") else what.partition("-")[0].upper(), what.endswith("-create"))
+    for what in get_args(What)
+}  # the type of the observation, "" where the body tells; whether it is created
+_OBSERVATION = Kind.OBSERVATION  # an enum's members are slow to look up
 
 _TRACE_FIELDS = {
     "timestamp": "start_time", "name": "name", "input": "input", "output": "output", "sessionId": "session_id",
@@ -149,13 +158,13 @@ def parse_langfuse(raw: bytes) -> Envelope:
     check_literals(raw)
     if envelope["type"] in _NEEDS_ID and not (envelope["body"].get("id") or envelope.get("entityId")):
         raise DecodeError(Reason.INVALID, f"body.id: required for {envelope['type']}")
-    if envelope["type"].startswith("observation-") and str(envelope["body"].get("type")).lower() not in _KNOWN_TYPES:
-        raise DecodeError(Reason.INVALID, f"body.type: required, one of {', '.join(sorted(_KNOWN_TYPES)).upper()}")
+    if envelope["type"].startswith("observation-") and str(envelope["body"].get("type")).lower() not in KNOWN_TYPES:
+        raise DecodeError(Reason.INVALID, f"body.type: required, one of {', '.join(sorted(KNOWN_TYPES)).upper()}")
     return envelope
 
 
 _NEEDS_ID = frozenset({"event-create", "span-update", "generation-update", "observation-update"})
-_KNOWN_TYPES = frozenset({*OBSERVATION_TYPES, "event"})
+KNOWN_TYPES = frozenset({*OBSERVATION_TYPES, "event"})
 
 
 def _decode_error(error: ValidationError) -> DecodeError:
@@ -193,34 +202,45 @@ def _trace_event(project_id: str, envelope: TraceEnvelope) -> Event:
 
 
 def _observation_event(project_id: str, envelope: ObservationEnvelope) -> Event:
-    body, what = envelope["body"], envelope["type"]
-    entity_id = body.get("id") or envelope.get("entityId") or keys.derived_id(project_id, envelope["id"])
-    given_trace = body.get("traceId")
+    body = envelope["body"]
     fields = _renamed(body, _OBSERVATION_FIELDS)
-    prefix, _, verb = what.partition("-")
-    kind = (body.get("type") or "SPAN").upper() if prefix == "observation" else prefix.upper()
-    fields["type" if verb == "create" else "type_provisional"] = kind
-    _add_usage_and_cost(fields, body)
+    add_usage_and_cost(fields, body.get("usageDetails"), body.get("costDetails"), body.get("usage"))
+    own_id, what = body.get("id") or envelope.get("entityId"), envelope["type"]
+    given = (own_id, body.get("traceId"), body.get("type"))
+    return observation_event(project_id, envelope["id"], what, envelope["timestamp"], given, fields)
+
+
+def observation_event(
+    project_id: str,
+    event_id: str,
+    what: str,
+    at: Micros,
+    given: tuple[str | None, str | None, str | None],
+    fields: Fields,
+) -> Event:
+    """The event of an observation: `what` is the envelope's type, `given` its ids, its trace's and type, if told.
+
+    `fields` hold the rest and get the type and the tool calls.
+    """
+    own_id, given_trace, type_ = given
+    entity_id = own_id or keys.derived_id(project_id, event_id)
+    kind, created = KINDS[what]
+    kind = kind or (type_ or "SPAN").upper()
+    fields["type" if created else "type_provisional"] = kind
     if kind == "GENERATION" and "output" in fields and (calls := tool_calls(fields["output"])):
         fields["tool_calls"] = calls
+    trace_id = given_trace or keys.derived_id(project_id, entity_id)
     return Event(
-        project_id,
-        given_trace or keys.derived_id(project_id, entity_id),
-        Kind.OBSERVATION,
-        entity_id,
-        envelope["id"],
-        envelope["timestamp"],
-        fields,
-        created=verb == "create",
-        derived_trace=not given_trace,
+        project_id, trace_id, _OBSERVATION, entity_id, event_id, at, fields, created, derived_trace=not given_trace
     )
 
 
-def _add_usage_and_cost(fields: Fields, body: ObservationBody) -> None:
+def add_usage_and_cost(
+    fields: Fields, details: dict[str, int] | None, costs: Cost | None, legacy: LegacyUsage | None
+) -> None:
     """`usageDetails` and `costDetails` win over the legacy `usage` object, which may hold both."""
-    legacy = body.get("usage")
-    usage = body.get("usageDetails") or (legacy.units if legacy else None)
-    cost: Cost | None = body.get("costDetails") or (legacy.cost if legacy else None)
+    usage = details or (legacy.units if legacy else None)
+    cost = costs or (legacy.cost if legacy else None)
     if usage:
         fields["usage"] = usage
     if cost:

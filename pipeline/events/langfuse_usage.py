@@ -24,7 +24,8 @@ class LegacyUsage(NamedTuple):
     cost: Cost
 
 
-_COST_KEYS = {"inputCost": "input", "outputCost": "output", "totalCost": "total"}
+_COSTS = {"inputCost": "input", "outputCost": "output", "totalCost": "total"}
+COST_KEYS = frozenset(_COSTS)
 
 
 def _count(value: object) -> int | None:
@@ -49,7 +50,10 @@ def usage_details(value: object) -> dict[str, int]:
     """
     if not isinstance(value, dict):
         raise ValueError("usage details are an object")
-    flat: dict[str, int] = {}
+    flat = {key: count for key, count in value.items() if type(count) is int and 0 <= count <= MAX_UNITS}
+    if len(flat) == len(value):
+        return flat  # nothing but counts, as nearly always
+    flat = {}
     _flatten(value, "", flat, DEEPEST)
     return flat
 
@@ -81,14 +85,15 @@ def cost_details(value: object) -> Cost:
     return {str(key): to_usd(item) for key, item in value.items() if item is not None}
 
 
-def _legacy(value: object) -> LegacyUsage:
+def legacy_usage(value: object) -> LegacyUsage:
+    """Counts and costs of the deprecated object. Raises ValueError for what is no object, or no amount."""
     if not isinstance(value, dict):
         raise ValueError("usage is an object")
-    costs = {name: to_usd(item) for key, name in _COST_KEYS.items() if (item := value.get(key)) is not None}
-    counts: dict[str, Any] = {key: item for key, item in value.items() if key not in _COST_KEYS and key != "unit"}
+    costs = {name: to_usd(item) for key, name in _COSTS.items() if (item := value.get(key)) is not None}
+    counts: dict[str, Any] = {key: item for key, item in value.items() if key not in COST_KEYS and key != "unit"}
     return LegacyUsage(usage_details(counts), costs)
 
 
-Usage = Annotated[LegacyUsage, BeforeValidator(_legacy)]
+Usage = Annotated[LegacyUsage, BeforeValidator(legacy_usage)]
 UsageDetails = Annotated[dict[str, int], BeforeValidator(usage_details)]
 CostDetails = Annotated[Cost, BeforeValidator(cost_details)]

@@ -4,7 +4,7 @@ Found are data URIs wherever they stand, and the parts of messages in which prov
 (`_PARTS`). The reference is Langfuse's own string, so its SDKs resolve it. It is a function of the bytes and their
 type, and so the same for every copy of an event, on every worker, and when the event is read back from the archive,
 which keeps it as it came. Nothing else of the text changes. What is no base64, or has no sane type, is left alone.
-How fast: one search of a record of up to a kilobyte, a few of a larger one.
+How fast: one search of a record whose texts are shorter than a kilobyte, a few of a larger one.
 """
 
 import base64
@@ -69,10 +69,20 @@ def media_id_of(sha256: bytes) -> str:
 
 def take_out(value: bytes, events: list[Event]) -> tuple[list[Event], list[Medium]]:
     """The events of a record with references in place of their media, and the media; `value` is the record's."""
-    if b";base64," not in value and (len(value) < SHORTEST or not any(mark in value for mark in _MARKS)):
+    if b";base64," not in value and not (_has_room(value, events) and any(mark in value for mark in _MARKS)):
         return events, []
     found: dict[str, Medium] = {}
     return [_without(event, found) for event in events], list(found.values())
+
+
+def _has_room(value: bytes, events: list[Event]) -> bool:
+    """True where a text is long enough for a provider's part."""
+    if len(value) >= SHORTEST:
+        for event in events:
+            fields = event.fields
+            if len(fields.get("input", "")) >= SHORTEST or len(fields.get("output", "")) >= SHORTEST:
+                return True
+    return False
 
 
 def _without(event: Event, found: dict[str, Medium]) -> Event:

@@ -12,6 +12,7 @@ import orjson
 from pipeline.events.values import to_text
 
 _HINTS = ("tool_call", "toolCall", "tool_use", "tool-call", "function_call", "functionCall")
+_IN_ALL_HINTS = ("tool", "function")  # one of them is in each: two searches say no to most outputs
 _TYPES = frozenset({"tool_call", "tool_use", "tool-call", "function_call", "toolCall"})
 _INSIDE = (
     "choices", "candidates", "generations", "message", "messages", "output", "content", "parts", "tool_calls",
@@ -27,7 +28,10 @@ MAX_CALLS = 1_000
 
 def tool_calls(output: str) -> list[str]:
     """The calls in `output` in their order; none for text that holds no such JSON."""
-    if output[:1] not in ("{", "[") or not any(hint in output for hint in _HINTS):
+    tool, function = _IN_ALL_HINTS
+    if output[:1] not in ("{", "[") or (tool not in output and function not in output):
+        return []
+    if not any(hint in output for hint in _HINTS):
         return []
     try:
         found = orjson.loads(output)

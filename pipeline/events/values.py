@@ -28,6 +28,7 @@ USD_SCALE = Decimal("1e-12")  # the last digit that the store keeps
 
 _TIME_RULE = "a time is ISO 8601 text, or whole microseconds, in the years 1970 to 2200"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = datetime(1970, 1, 1)
 _DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,3})?")
 _LONGEST_AMOUNT = 87  # what the pattern can match; nothing longer may enter the cache
 _LARGEST_INTEGER = 2**64 - 1
@@ -36,14 +37,14 @@ _SMALLEST_INTEGER = -(2**63)
 
 def to_micros(time: datetime) -> Micros:
     """Microseconds since the epoch; without an offset the time is UTC. Raises ValueError outside 1970 to 2200."""
-    since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH
+    since = time - (_EPOCH if time.tzinfo else _NAIVE_EPOCH)  # only whole numbers: no digit is lost
     micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     if not 0 <= micros < MAX_MICROS:
         raise ValueError(_TIME_RULE)
     return Micros(micros)
 
 
-def _parse_time(value: object) -> Micros:
+def parse_time(value: object) -> Micros:
     """An ISO 8601 text or a datetime; integers in range never get here. Digits below the microsecond are cut off."""
     if isinstance(value, str):
         try:
@@ -126,7 +127,7 @@ def _exact_usd(text: str) -> Usd | None:
 def _micros_schema(_source: object, _handler: object) -> core_schema.CoreSchema:
     whole = core_schema.int_schema(strict=True, ge=0, lt=MAX_MICROS)
     return core_schema.union_schema(
-        [whole, core_schema.no_info_plain_validator_function(_parse_time)],
+        [whole, core_schema.no_info_plain_validator_function(parse_time)],
         mode="left_to_right",
         custom_error_type="time",
         custom_error_message=_TIME_RULE,

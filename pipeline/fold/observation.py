@@ -39,7 +39,7 @@ class Observation(Layers):
         # not merged: told by any event, for deciding what may wait
         self.ended = False
         self.held_since = Micros(0)  # when it first had news that are not written; 0: no news
-        self.size = 0  # bytes of its events, while they are in memory
+        self.size = 0  # bytes of memory of its events
         self.last_at = Micros(0)  # the newest event time
         self.shown: object = None  # the trace's attributes, as on its newest row
         # the tree's

@@ -20,7 +20,13 @@ from pipeline.fold.tree import Tree
 _CARRIED = frozenset({"trace_name", "user_id", "session_id", "release", "tags", "public"})
 _SCORE, _TRACE = Kind.SCORE, Kind.TRACE  # an enum's members are slow to look up
 NEVER = Micros(-1)
-SKELETON = 800  # bytes that a trace counts beside its events: its memory is that of so many bytes of events
+SKELETON = 5_000  # bytes of memory that a trace takes beside its events (tests/bench/bench_weights.py measures both)
+EVENT = 1_500  # and an event beside its own bytes
+
+
+def weight(value: bytes) -> int:
+    """Bytes of memory that an event takes which came as these."""
+    return EVENT + len(value)
 
 
 class Seen(Enum):
@@ -53,7 +59,7 @@ class TraceState:
         self.seen: dict[str, bytes] = {}  # event id -> identity; of one id with several contents see `_again`
         self.restored: dict[bytes, int] | None = None  # identity -> offset of the events that came from the archive
         self.base_count = 0  # events that the archive no longer has, but stored rows were made from
-        self.size = SKELETON  # bytes of the events taken in, and what the state itself counts
+        self.size = SKELETON  # bytes of memory that it takes, by its events' bytes and numbers
         self.conflicting = False
         self.derived = False
         self.expired = False  # there were such
@@ -130,7 +136,8 @@ class TraceState:
     def add(self, event: Event, identity: bytes, offset: int, size: int, now: Micros = NEVER) -> Seen:
         """Fold one event in. `identity` is keys.event_identity, `offset` its place in the trace's partition.
 
-        `now` is the time of the partition's clock, from which open observations may wait for their row.
+        `size`: bytes of memory, see `weight`. `now` is the time of the partition's clock, from which open observations
+        may wait for their row.
         """
         event_id, seen = event.event_id, self.seen
         before = len(seen)

@@ -21,6 +21,7 @@ from pipeline.ingest.app import create_app
 from pipeline.ingest.connection import bounded
 from pipeline.ingest.front import FindScore
 from pipeline.kafka_client import check_access
+from pipeline.metrics import heap
 from pipeline.patience import until
 from pipeline.registry import InitialProject, Registry, open_registry
 
@@ -37,6 +38,7 @@ def serve(settings: Settings, find_score: FindScore | None = None) -> None:
     Raises SettingError for a taken port, for a certificate that cannot be used and where Kafka does not let us in,
     RegistryError for an unusable registry.
     """
+    heap.keep_little()
     registry = until("The registry", lambda: open_registry(settings.registry))
     try:
         asyncio.run(check_access(settings))

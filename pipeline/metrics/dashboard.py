@@ -139,7 +139,11 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                 ("sum(rate(spanfold_woken_traces_total[$__rate_interval]))", "woken"),
             ),
         ),
-        Panel("Events in memory", "bytes", (("spanfold_resident_bytes", "{{instance}}"),)),
+        Panel(
+            "Memory of traces, and of all that is held",
+            "bytes",
+            (("spanfold_resident_bytes", "{{instance}} traces"), ("spanfold_held_bytes", "{{instance}} all")),
+        ),
         Panel("Resident memory", "bytes", (("process_resident_memory_bytes", "{{job}} {{instance}}"),)),
         Panel("Known traces", "short", (("sum(spanfold_known_traces)", "8 bytes each"),)),
     ),

@@ -5,7 +5,7 @@ looks like a process that has nothing to do: it holds its partitions and does no
 Rule: a task beats twice a second and says how late it was; a thread listens. Silence of `limit` seconds makes
 `complaint` say so, and the stacks of all threads go to the log, once for each silence. Code that never lets go of the
 interpreter's lock keeps that thread from running, too: for this case faulthandler's own thread, which needs no lock,
-writes the stacks to stderr a moment later.
+writes the stacks to stderr a moment later. The thread that listens also gives free memory back (heap.py).
 Configured by SPANFOLD_STUCK_AFTER.
 """
 
@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipeline.metrics import heap
 from pipeline.metrics.names import Metric
 from pipeline.metrics.registry import Metrics
 
@@ -70,8 +71,12 @@ class Heartbeat:
         over = threading.Event()
 
         def listen() -> None:
+            given_back = time.monotonic()
             while not over.wait(min(1.0, self._limit / 4)):
                 self.check()
+                if time.monotonic() - given_back > heap.EVERY:
+                    heap.give_back()
+                    given_back = time.monotonic()
 
         thread = threading.Thread(target=listen, name="heartbeat", daemon=True)
         thread.start()

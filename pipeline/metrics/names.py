@@ -194,7 +194,11 @@ class Metric(StrEnum):
     RESIDENT = "spanfold_resident_traces", gauge("traces", _WORKER, "Traces in memory, settled or not.")
     RESIDENT_BYTES = (
         "spanfold_resident_bytes",
-        gauge("bytes", _WORKER, "Events in memory, as received; memory is about 5 times that."),
+        gauge("bytes", _WORKER, "Memory of the traces in memory, as estimated by their events."),
+    )
+    HELD_BYTES = (
+        "spanfold_held_bytes",
+        gauge("bytes", _WORKER, "Memory by the worker's estimate; above SPANFOLD_MEMORY_BYTES it takes nothing more."),
     )
     UNWRITTEN = "spanfold_unwritten_traces", gauge("traces", _WORKER, "Traces with rows that are due or wait.")
     KNOWN = "spanfold_known_traces", gauge("traces", _WORKER, "Traces that the archive is known to hold, 8 bytes each.")
@@ -229,18 +233,24 @@ class Metric(StrEnum):
         "spanfold_ledger_missing_records",
         gauge(
             "records", Role.EVALUATOR, "What does not add up in the last hour of the log; see docs/ledger.md.",
-            kind=("uncovered", "unproven", "not_in_log", "not_archived", "no_dead_letter"),
+            kind=(
+                "uncovered", "unproven", "not_in_log", "not_archived", "no_dead_letter", "lost_moving", "edge_untold",
+            ),
         ),
     )  # fmt: skip
     AUDIT_TRACES = (
         "spanfold_audit_traces_total",
         counter("traces", Role.EVALUATOR, "Traces whose rows were compared with their archived events."),
     )
+    AUDIT_CONTENTS = (
+        "spanfold_audit_contents_traces_total",
+        counter("traces", Role.EVALUATOR, "Traces of which what their rows say was compared with their events."),
+    )
     AUDIT_WRONG = (
         "spanfold_audit_wrong_traces_total",
         counter(
             "traces", Role.EVALUATOR, "Traces whose rows are not what their archived events make.",
-            divergence=("missing_events", "overcounted", "split", "missing_rows", "left_over"),
+            divergence=("missing_events", "overcounted", "split", "missing_rows", "other_contents", "left_over"),
         ),
     )  # fmt: skip
     WATCH_LAST = (

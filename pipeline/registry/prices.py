@@ -21,6 +21,12 @@ def newest_prices(session: Session) -> PublishedPrices | None:
     return as_published(row) if row else None
 
 
+def prices_of(session: Session, epoch: int) -> PublishedPrices | None:
+    """The document of an epoch; None where there is none."""
+    row = session.get(PriceBookRow, epoch)
+    return as_published(row) if row else None
+
+
 def publish_prices(
     session: Session, document: Mapping[str, Any], base: str, note: str, again: bool
 ) -> tuple[PublishedPrices, bool]:

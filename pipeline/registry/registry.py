@@ -143,6 +143,11 @@ class Registry:
         with self._reading() as session:
             return prices.newest_prices(session)
 
+    def prices_of(self, epoch: int) -> PublishedPrices | None:
+        """The price document that was published under an epoch; None where there is none."""
+        with self._reading() as session:
+            return prices.prices_of(session, epoch)
+
     def publish_prices(
         self, document: Mapping[str, Any], base: str, *, note: str = "", again: bool = False
     ) -> tuple[PublishedPrices, bool]:

@@ -50,6 +50,7 @@ _SETTINGS = {
 }
 THREADS = "insert"  # the names of the threads that encode and send begin with it
 _SEND_ERRORS = (ClickHouseError, HTTPError, OSError)
+_QUICKLY = -3  # LZ4: 30 % less CPU than 0, 15 % more bytes on the wire; the tables have codecs of their own
 _TRIES = 4  # before a block is halved for an error that may pass
 _TRIES_ALONE = 60  # of a single row for which there is no memory: some five minutes
 _SUSPECTS = 8  # judged together: so many rows that fail alone make the table itself a suspect
@@ -222,7 +223,12 @@ def _tell(table: str, bad: Refused) -> None:
 
 def _block(table: Table, rows: Sequence[NamedTuple], token: str) -> _Block:
     data = encode(table, rows)
-    return _Block(lz4.frame.compress(data), f"{token}:{xxhash.xxh3_64_hexdigest(data)}")
+    return _Block(compressed(data), f"{token}:{xxhash.xxh3_64_hexdigest(data)}")
+
+
+def compressed(block: bytearray) -> bytes:
+    """A block as it is sent."""
+    return bytes(lz4.frame.compress(block, compression_level=_QUICKLY))  # which copies nothing
 
 
 def _ids(row: NamedTuple) -> dict[str, str]:

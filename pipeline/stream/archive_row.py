@@ -4,6 +4,9 @@ from pipeline.events import headers
 from pipeline.events.model import Event, Micros, Record
 from pipeline.store.rows import RawEventRow
 
+_WORDS = {word: word.decode() for word in (*headers.CONTENT_TYPES, b"ingestion", b"otlp", b"kafka", b"evaluator")}
+"""What nearly all headers say."""
+
 
 def archive_row(
     record: Record,
@@ -21,13 +24,13 @@ def archive_row(
     `expires_at` is when the row may leave, seconds.
     """
     content_type, receiver, received_at = told(record)
-    return RawEventRow(
+    columns = (
         event.project_id,
         event.trace_id,
         trace,
         event.event_id,
         identity,
-        event.kind.value,
+        event.kind._value_,  # `value` is a property, written in Python
         event.entity_id,
         content_type,
         value,
@@ -41,6 +44,7 @@ def archive_row(
         first_seen,
         expires_at,
     )
+    return tuple.__new__(RawEventRow, columns)  # its constructor takes three times as long
 
 
 def told(record: Record) -> tuple[str, str, int]:
@@ -50,9 +54,9 @@ def told(record: Record) -> tuple[str, str, int]:
         if content is None:  # Kafka allows headers without a value
             continue
         if name == headers.CONTENT_TYPE:
-            content_type = content.decode(errors="replace")
+            content_type = _WORDS.get(content) or content.decode(errors="replace")
         elif name == headers.RECEIVER:
-            receiver = content.decode(errors="replace")
+            receiver = _WORDS.get(content) or content.decode(errors="replace")
         elif name == headers.RECEIVED_AT:
             received_at = int(content) if content.isdigit() and len(content) < 17 else 0
     return content_type, receiver, received_at

@@ -21,7 +21,7 @@ from pipeline.events.media import Medium, take_out
 from pipeline.events.model import Event, Micros, Record
 from pipeline.events.reasons import DecodeError
 from pipeline.fold.layers import Layer
-from pipeline.fold.state import TraceState
+from pipeline.fold.state import TraceState, weight
 from pipeline.store.lookups import RawEvent
 
 log = structlog.get_logger(__name__)
@@ -79,7 +79,7 @@ def take(state: TraceState, raw: RawEvent, offset: int = ELSEWHERE, keep: Keep |
         for medium in reading.media:
             keep(state.project_id, medium)
     if reading.event is not None:
-        state.restore(reading.event, raw.identity, offset, len(raw.value))
+        state.restore(reading.event, raw.identity, offset, weight(raw.value))
     else:
         state.seen.setdefault(raw.event_id, raw.identity)
     return reading

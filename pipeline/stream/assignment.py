@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.stream.archive import Archive
 from pipeline.stream.batch import Batch
+from pipeline.stream.held import Held, held
 from pipeline.stream.intake import Intake, Taken
 from pipeline.stream.lane import ColdLane
 from pipeline.stream.media import Keep, MediaLane
@@ -101,6 +102,10 @@ class Assignment:
             for chunk in waiting:
                 chunk.ack()
         return gone
+
+    def held(self, filling: Batch, writing: Batch | None) -> Held:
+        """The memory that all of it takes, with the batches that were made of it."""
+        return held(self.partitions.values(), filling, writing, [*self.lanes.values(), *self.media.values()])
 
     def stop(self) -> None:
         """End what still runs in the background."""

@@ -20,7 +20,7 @@ class Chunk:
     @property
     def size(self) -> int:
         """Bytes of the records' values."""
-        return sum(len(record.value or b"") for record in self.records)
+        return sum([len(record.value or b"") for record in self.records])
 
     def since(self, offset: int | None) -> "Chunk":
         """Without the records below an offset, which were delivered before; None: there are none."""

@@ -15,7 +15,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.fold.layers import Layer
 from pipeline.fold.shed import bring_back, lacking
-from pipeline.fold.state import TraceState
+from pipeline.fold.state import TraceState, weight
 from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.store import lookups
 from pipeline.stream.archived import content_of
@@ -64,7 +64,7 @@ def contents(client: Client, state: TraceState, ids: Sequence[str]) -> Contents:
         if layer is not None:
             layers, size = found[raw.entity_id]
             layers.append(layer)
-            found[raw.entity_id] = (layers, size + len(raw.value))
+            found[raw.entity_id] = (layers, size + weight(raw.value))
     return found
 
 

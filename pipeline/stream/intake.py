@@ -19,7 +19,7 @@ from pipeline.events.media import Medium, take_out
 from pipeline.events.model import Event, Kind, Micros, Record
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.fold.shed import missing
-from pipeline.fold.state import Seen, TraceState
+from pipeline.fold.state import EVENT, Seen, TraceState
 from pipeline.store.rows import RawEventRow
 from pipeline.stream.archive_row import archive_row
 from pipeline.stream.batch import Batch
@@ -160,7 +160,7 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
         if partition.thrown and key in partition.thrown:
             waiting.append(each)
             continue
-        size, before, known, archived = len(value), new, duplicate, len(archive)
+        size, before, known, archived = EVENT + len(value), new, duplicate, len(archive)
         try:
             for position, event in enumerate(events):
                 state = traces.get(key)
@@ -187,7 +187,7 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
                 if seen is _NEW:
                     partition.size += size
                     archive.append(_archived(state, record, position, event, identity, value, until))
-                    size = 0
+                    size = EVENT  # the bytes are counted once
         except Exception as error:  # our own mistake: the trace is put aside, the others go on
             del archive[archived:]
             new, duplicate = before, known

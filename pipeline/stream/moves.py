@@ -34,6 +34,7 @@ from pipeline.kafka_client import kafka_options
 from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.stream.chunk import ChunkCount
 from pipeline.stream.deadletters import DeadLetter
+from pipeline.stream.outcomes import MINUTE
 from pipeline.stream.partition import Partition
 from pipeline.topic_limits import learn_limits
 
@@ -93,6 +94,11 @@ def moved(record: Record) -> int:
     """How often the record was moved; a header that is no number counts as no move."""
     count = header(record, headers.MOVED)
     return int(count) if count is not None and count.isdigit() and len(count) < 4 else 0
+
+
+def origin_of(record: Record) -> bytes:
+    """Where the ledger looks for what became of it: topic, partition, minute of the log."""
+    return f"{record.topic}/{record.partition}/{record.timestamp // MINUTE}".encode()
 
 
 def refused_moves(moves: Iterable[Move]) -> list[DeadLetter]:
@@ -227,6 +233,8 @@ def _fill(batch: Any, moves: Sequence[Move], at: int) -> int:
     for number in range(at, len(moves)):
         record = moves[number].record
         named = [each for each in record.headers if each[0] != headers.MOVED]
+        if all(name != headers.MOVED_FROM for name, _ in named):  # for the ledger, which reads the first one only
+            named.append((headers.MOVED_FROM, origin_of(record)))
         named.append((headers.MOVED, str(moved(record) + 1).encode()))
         if batch.append(timestamp=None, key=record.key, value=record.value, headers=named) is None:
             return number

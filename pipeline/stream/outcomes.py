@@ -11,8 +11,9 @@ from pipeline.events import headers
 from pipeline.events.model import Record
 from pipeline.stream.dead_letter_row import project_of
 
-_RECEIVER, _MOVED = headers.RECEIVER, headers.MOVED
-_ONCE_MORE = b"moved"  # instead of the route: no front door was acknowledged this copy
+_RECEIVER, _MOVED, _FROM = headers.RECEIVER, headers.MOVED, headers.MOVED_FROM
+_ONCE_MORE = b"moved"  # instead of the route, with where it was first: no front door was acknowledged this copy
+_LONGEST_ORIGIN = 280  # characters: no topic's name is longer than 249
 MINUTE = 60_000_000  # microseconds
 OTHERS = "(others)"  # beyond so many groups in one chunk, which no honest traffic has
 MOST_GROUPS = 60_000  # `places` numbers them with 16 bits
@@ -41,7 +42,10 @@ class Outcomes(dict[Group, "array[int]"]):
         """This (the value of an Outcome: members are slow to look up by) became of the record."""
         receiver = b""
         for name, content in record.headers:
-            if name == _MOVED:
+            if name == _FROM and content is not None and len(content) <= _LONGEST_ORIGIN:
+                receiver = _ONCE_MORE + b":" + content
+                break
+            if name == _MOVED:  # by a version that did not tell from where
                 receiver = _ONCE_MORE
                 break
             if name == _RECEIVER:

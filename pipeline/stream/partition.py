@@ -42,9 +42,9 @@ class Limits(NamedTuple):
     idle: float  # or this long, ended or not
     longest: float  # or this long after the first event since it was opened, however lively
     traces: int  # in memory
-    bytes: int  # of events in memory
+    bytes: int  # of memory that they take
     open: int  # open traces, asleep or in memory
-    trace_bytes: int  # of events of one trace; beyond, what is written of it is let go (fold/shed.py)
+    trace_bytes: int  # of memory of one trace; beyond, what is written of it is let go (fold/shed.py)
 
 
 class Thrown(NamedTuple):
@@ -82,7 +82,7 @@ class Partition:
         self.barred: dict[bytes, Barred] = {}  # just asked for, and nobody can read them back
         self._called: dict[bytes, None] = {}  # sleeping, and to be read back, in order
         self.giants: set[bytes] = set()  # traces that outgrew their limit
-        self.size = 0  # bytes of the events in memory
+        self.size = 0  # bytes of memory of its traces
         self.taken: int | None = None  # the next offset to take in, once something was
         self.count = 0  # partitions of the topic; 0 while that is not known
         self.fewest = tp.partition + 1  # there must be so many
@@ -224,18 +224,18 @@ class Partition:
             if key in self.traces and key not in self.settled:
                 self.woken[key] = None
 
-    def evict(self) -> int:
-        """Let traces go until the limits hold: settled ones first, then the open ones heard of longest ago.
+    def evict(self, share: float = 1.0) -> int:
+        """Let traces go until this share of the limits holds: settled ones first, then the open ones silent longest.
 
         Traces with rows that are not durable stay. Returns how many left; the archive answers for them from now on.
         """
         self._shed_giants()
-        size, count = self.size, len(self.traces)
-        if size <= self.limits.bytes and count <= self.limits.traces:
+        size, count, most = self.size, len(self.traces), self.limits.bytes * share
+        if size <= most and count <= self.limits.traces:
             return 0
         leaving = []
         for key in self._candidates():
-            if size <= self.limits.bytes and count <= self.limits.traces:
+            if size <= most and count <= self.limits.traces:
                 break
             leaving.append(key)
             size -= self.traces[key].size

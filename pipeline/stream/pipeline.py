@@ -1,9 +1,8 @@
 """The worker's heart: takes chunks in, flushes on time, and loses or invents nothing when partitions come and go.
 
-One batch is filled while at most one other is being written. Intake waits while too many events wait for the store;
+One batch is filled while at most one other is being written. Intake waits while too much waits or is held (held.py);
 Faust then stops fetching. When partitions are revoked, what can be finished before the deadline is flushed and
-committed, the rest is dropped uncommitted and comes again to the next owner. Which partitions there are, and what runs
-for each, is the assignment's (stream/assignment.py).
+committed, the rest is dropped and comes again to the next owner. Partitions are the assignment's (assignment.py).
 """
 
 import asyncio
@@ -23,6 +22,7 @@ from pipeline.stream.collect import Collected, Collector
 from pipeline.stream.counted import count_freshness
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.flush import Durable, Flush
+from pipeline.stream.held import Held, share_of_traces
 from pipeline.stream.intake import Decoded, Intake, Taken, split
 from pipeline.stream.media import Keep
 from pipeline.stream.moves import MOST_BYTES, Move, at_home
@@ -48,6 +48,7 @@ class Pace:
     flush_events: int  # a flush starts early at this many events
     pending_events: int  # intake waits above this many
     pending_bytes: int  # or above so many bytes of records
+    memory: int = 2**62  # or while what is held takes more bytes than this, by the estimate of stream/held.py
 
 
 class Pipeline:
@@ -73,12 +74,14 @@ class Pipeline:
         self._prepare, self._guard, self._aside, self._most = prepare, guard, aside, most
         self._metrics, self.pressure = metrics, Pressure(metrics)
         self._intake, self._collector, self._flush = intake, collector, flush
-        self._pace, self._stages = pace, stages
+        self._pace, self._stages, self._limit = pace, stages, limits.bytes
         waiting = pace.pending_bytes // 2
         self._owned = Assignment(archive, intake, limits, clock, waiting, lambda: self.batch, keep, self._has_media)
         self.partitions, self._lanes, self._media = self._owned.partitions, self._owned.lanes, self._owned.media
         self.batch = Batch()
         self._writing: asyncio.Task[None] | None = None
+        self._written_now: Batch | None = None
+        self._is_tight = False  # what is held takes too much memory, even after a flush
         self.writing_since: float | None = None  # time.monotonic(), of the flush under way
         self._full = asyncio.Event()
         self._room = asyncio.Event()
@@ -124,10 +127,11 @@ class Pipeline:
             return
         batch = self.batch
         batch.dead += taken.dead
-        batch.bytes += chunk.size
+        size = chunk.size
+        batch.bytes += size
         self.records += len(chunk.records)
         self._metrics.add(Metric.RECORDS, len(chunk.records))
-        self._metrics.add(Metric.BYTES, chunk.size)
+        self._metrics.add(Metric.BYTES, size)
         stay, moves = at_home(partition, taken.decoded, self._most(chunk.tp.topic))
         batch.moves += [move._replace(noted=taken.became) for move in moves]
         for move in moves:
@@ -185,14 +189,11 @@ class Pipeline:
             await self.flush()
 
     async def flush(self, *, everything: bool = False) -> None:
-        """Write what is due now, after what is being written already. Raises what the writing raised: a bug.
-
-        With `everything` no row may wait any longer.
-        """
+        """Write what is due now after what is being written; all rows with `everything` or while memory is short."""
         while self._writing is not None:
             await asyncio.wait([self._writing])
         began = asyncio.get_running_loop().time()
-        if await self._flush_now(everything=everything):
+        if await self._flush_now(everything=everything or self._is_tight):
             self.flushes += 1
             self.flush_seconds = asyncio.get_running_loop().time() - began
 
@@ -200,12 +201,15 @@ class Pipeline:
         """False where there was nothing to write."""
         batch, self.batch = self.batch, Batch()
         self._full.clear()
-        self._room.set()
         partitions = self._owned.ready()
         collected = self._collector.collect(batch, partitions, everything=everything)
         self._call_back(partitions, collected)
         if not batch and not collected.released and not any(collected.rows):
+            self._let_go()
             return False
+        self._written_now = batch
+        if not self._must_wait():
+            self._room.set()
         writing = self._writing = asyncio.create_task(self._flush.write(batch, collected, self._done))
         writing.add_done_callback(self._written)
         self.writing_since = time.monotonic()
@@ -214,8 +218,7 @@ class Pipeline:
             return True  # its partitions were revoked
         writing.result()
         self._stages.flushed()
-        for partition in self._owned.ready():
-            self._metrics.add(Metric.EVICTED, partition.evict())
+        self._let_go()
         return True
 
     def _done(self) -> Durable:
@@ -224,7 +227,7 @@ class Pipeline:
         return [entry for part in parts for entry in part.chunks]
 
     def _written(self, _: object) -> None:
-        self._writing = self.writing_since = None
+        self._writing = self._written_now = self.writing_since = None
 
     def _call_back(self, partitions: Sequence[Partition], collected: Collected) -> None:
         """Have that read back which must be written and is not in memory."""
@@ -237,11 +240,30 @@ class Pipeline:
             self._lanes[partition].want(key, ids)
 
     def _mind_the_size(self, batch: Batch) -> None:
-        pace, events = self._pace, batch.events + len(batch.moves)
-        if events >= pace.flush_events or batch.bytes >= pace.pending_bytes // 2:
+        pace, must_wait = self._pace, self._must_wait()
+        if must_wait or batch.events + len(batch.moves) >= pace.flush_events or batch.bytes >= pace.pending_bytes // 2:
             self._full.set()
-        if events >= pace.pending_events or batch.bytes >= pace.pending_bytes:
+        if must_wait:
             self._room.clear()
+
+    def _must_wait(self) -> bool:
+        pace, batch = self._pace, self.batch
+        is_many = batch.events + len(batch.moves) >= pace.pending_events
+        return is_many or batch.bytes >= pace.pending_bytes or self.held().total > pace.memory
+
+    def held(self) -> Held:
+        """The memory that the work takes now."""
+        return self._owned.held(self.batch, self._written_now)
+
+    def _let_go(self) -> None:
+        """All that was collected is durable: traces leave until they fit beside what else is held; intake goes on."""
+        share = share_of_traces(self.held(), self._pace.memory, self._limit)
+        self._metrics.add(Metric.EVICTED, sum(partition.evict(share) for partition in self._owned.ready()))
+        was_tight, self._is_tight = self._is_tight, self.held().total > self._pace.memory
+        if self._is_tight and not was_tight:
+            self._full.set()  # once more and at once, this time with everything that could wait
+        if not self._must_wait() or (was_tight and not self.batch):
+            self._room.set()  # in the latter case what may leave has left, and nobody must wait for ever
 
     async def partitions_assigned(self, partitions: set[TopicPartition]) -> None:
         """Open each new partition in the background; its chunks wait for it."""

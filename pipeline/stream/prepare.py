@@ -40,14 +40,12 @@ class Preparation:
 
     async def __call__(self, decoded: Iterable[tuple[Record, Iterable[Event]]]) -> None:
         """Count in a thread; at once, without one, where there is nothing to count, which is the common case."""
+        texts: list[Text] = []
         try:
-            texts = [
-                text
-                for _, events in decoded
-                for event in events
-                if event.kind is _OBSERVATION
-                for text in self._texts(event)
-            ]
+            for _, events in decoded:
+                for event in events:
+                    if event.kind is _OBSERVATION and (self._prompts or "model" in event.fields):
+                        texts += self._texts(event)
             if texts:
                 await asyncio.to_thread(self._counter.warm, texts)
         except Exception as error:  # our own mistake: pricing counts by itself, and fails for the one trace alone
@@ -57,11 +55,10 @@ class Preparation:
         """What to count for an event; a prompt whose answer has yet to come is kept instead."""
         fields = event.fields
         model = fields.get("model", "")
-        if not model and not self._prompts:
-            return []
         key = (event.project_id, event.trace_id, event.entity_id)
         if fields.get("usage") or fields.get("cost"):
-            self._forget(key)
+            if self._prompts:
+                self._forget(key)
             return []
         if not model and key in self._prompts:
             model = self._prompts[key].model
@@ -78,7 +75,8 @@ class Preparation:
     def _keep(self, key: _Key, prompt: _Prompt) -> None:
         if len(prompt.text) > LONGEST_KEPT:
             return
-        self._forget(key)
+        if key in self._prompts:
+            self._forget(key)
         self._prompts[key] = prompt
         self._kept += _size(prompt)
         while self._kept > KEPT_BYTES:

@@ -4,7 +4,8 @@ All rows of a trace may leave together, by when it was first seen. Scores withou
 which no clock of a client can move before the first one or past now; a row that takes one back stays as long as
 anything it hides (store/retention.py says the same in SQL).
 
-Rows are made by position, which costs half of what names do; the tests compare every column by its name.
+Rows are made by position, those of observations without their type's constructor: that costs a fifth of what names do.
+The tests compare every column by its name.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -135,7 +136,7 @@ def _observation_row(
 ) -> ObservationRow:
     (id_, fields, type_, start, level, priced, depth, path, children, cost, tokens, orphan, flags) = view
     first_token, end = fields.get("completion_start_time"), fields.get("end_time")
-    return ObservationRow(
+    columns = (
         project_id,
         trace_id,
         id_,
@@ -186,6 +187,7 @@ def _observation_row(
         0,
         expires,
     )
+    return tuple.__new__(ObservationRow, columns)  # its constructor takes three times as long
 
 
 def _score_row(state: TraceState, view: ScoreView, now: Micros, version: int, until: Until) -> ScoreRow:

@@ -34,6 +34,7 @@ from pipeline.stream.flush import Flush
 from pipeline.stream.fresh import FreshFirst
 from pipeline.stream.guard import Guard, prove
 from pipeline.stream.guard import Limits as GuardLimits
+from pipeline.stream.held import BESIDE
 from pipeline.stream.intake import Intake
 from pipeline.stream.load import load_of
 from pipeline.stream.media import open_media
@@ -127,6 +128,7 @@ def _pace(settings: Settings) -> Pace:
         flush_events=settings.flush_events,
         pending_events=settings.pending_events,
         pending_bytes=settings.pending_bytes,
+        memory=settings.memory_bytes - BESIDE,
     )
 
 

@@ -22,8 +22,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.transport.drivers.aiokafka import ensure_aiokafka_TP
 from faust.types import ConsumerMessage
 
-from pipeline.events.model import Micros
+from pipeline.events.model import Micros, Record
 from pipeline.stream.exits import refuse
+from pipeline.stream.fetched import hand_out_records
 from pipeline.stream.membership import Membership
 from pipeline.stream.offsets import PrefixTracker, TopicPartition
 from pipeline.stream.progress import Lag, Progress
@@ -47,6 +48,14 @@ class RebalanceListener(Protocol):
         """
 
 
+class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's thread for Kafka's client, which hands out the stream's own records."""
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        hand_out_records(self._consumer)
+
+
 class ChunkConsumer(driver.Consumer):
     """A Faust consumer whose messages are chunks."""
 
@@ -59,6 +68,9 @@ class ChunkConsumer(driver.Consumer):
         self._trackers: dict[TopicPartition, PrefixTracker] = {}
         self._progress = Progress()
         self._ends: Mapping[Any, int] = {}
+
+    def _new_consumer_thread(self) -> _ConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, ConsumerMessage]]:
         """Yield (partition, message) per partition with records; the message's value is the list of records.
@@ -77,7 +89,7 @@ class ChunkConsumer(driver.Consumer):
             first, last = chunk[0], chunk[-1]
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             self._tracker(tp).deliver(last.offset)
-            self._progress.delivered(_place(tp), first.offset, last.offset, Micros(first.timestamp * 1000))
+            self._progress.delivered(_place(tp), first.offset, last.offset, first.timestamp)
             yield tp, self._message(tp, chunk, generation)
 
     async def _read_again(self) -> None:
@@ -151,7 +163,7 @@ class ChunkConsumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         """1 the listener finishes and commits, 2 forget the trackers, 3 Faust's own part; all within one deadline."""
         deadline = asyncio.get_running_loop().time() + self._revoke_deadline
-        self._look_for_a_twin()
+        await self._look_for_a_twin()
         gone = {_place(tp) for tp in revoked}
         await self._listener.partitions_revoked(gone, deadline - FAUSTS_PART)  # 1
         self._forget(gone)  # 2
@@ -168,13 +180,13 @@ class ChunkConsumer(driver.Consumer):
             self._progress.revoked(tp)
         self._ends = {tp: end for tp, end in self._ends.items() if _place(tp) not in gone}
 
-    def _look_for_a_twin(self) -> None:
+    async def _look_for_a_twin(self) -> None:
         consumer: Any = self._thread._consumer
         was_member, self._is_member = self._is_member, False
         if not was_member or consumer._coordinator.member_id:  # aiokafka forgets the id when Kafka does not know it
             return
-        if self._membership.lost(asyncio.get_running_loop().time()):
-            refuse("instance_id_taken", self._membership.complaint)
+        if complaint := await self._membership.complaint(asyncio.get_running_loop().time()):
+            refuse("instance_id_taken", complaint)
         if self._membership.instance_id:
             log.warning("membership_lost", instance_id=self._membership.instance_id)
 
@@ -199,12 +211,12 @@ class ChunkConsumer(driver.Consumer):
             self._acked_index[tp].clear()
 
     @staticmethod
-    def _message(tp: Any, chunk: list[Any], generation: int) -> ConsumerMessage:
+    def _message(tp: Any, chunk: list[Record], generation: int) -> ConsumerMessage:
         """A message as Faust knows it, but for its value: the whole list of records."""
         last = chunk[-1]
         value: Any = chunk
         return ConsumerMessage(
-            tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, 0, [], None, value, None, -1, -1, tp,
+            tp.topic, tp.partition, last.offset, last.timestamp / 1e6, 0, [], None, value, None, -1, -1, tp,
             generation_id=generation,
         )  # fmt: skip
 

@@ -19,7 +19,7 @@ class Lane(ABC):
         """`unneeded`: true once the partition is somebody else's."""
         self._unneeded, self._max_bytes = unneeded, max_bytes
         self._waiting: list[Taken] = []
-        self.bytes = 0  # of what waits
+        self.bytes = self.records = 0  # that wait, media included
         self._work = asyncio.Event()
         self.has_room = asyncio.Event()
         """Set while there is room for more."""
@@ -29,6 +29,7 @@ class Lane(ABC):
         """A chunk's records that have to wait (`decoded`)."""
         self._waiting.append(taken)
         self.bytes += _size(taken)
+        self.records += len(taken.decoded)
         if self.bytes > self._max_bytes:
             self.has_room.clear()
         self._work.set()
@@ -63,6 +64,7 @@ class Lane(ABC):
         """The first chunk waits no longer."""
         del self._waiting[0]
         self.bytes -= _size(first)
+        self.records -= len(first.decoded)
         if self.bytes <= self._max_bytes:
             self.has_room.set()
 

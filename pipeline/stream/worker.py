@@ -17,10 +17,11 @@ import structlog
 import uvloop
 
 from pipeline.config import Settings
-from pipeline.metrics import Metrics, Role
+from pipeline.metrics import Metric, Metrics, Role, heap
 from pipeline.metrics.tracing import open_tracing
 from pipeline.stream.exits import guarded
 from pipeline.stream.gauges import Consumers, Gauges, Together, show_partitions
+from pipeline.stream.held import BESIDE
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.start import begin
 from pipeline.stream.status import has_joined, is_moving
@@ -40,6 +41,7 @@ def run_worker(settings: Settings) -> None:
 
     Raises SpanfoldError where one of them refuses us, or the port for metrics cannot be had.
     """
+    heap.keep_little()
     uvloop.run(_fold(settings))
 
 
@@ -48,6 +50,7 @@ def run_evaluator(settings: Settings, *watching: Watching) -> None:
 
     Raises SpanfoldError as `run_worker`.
     """
+    heap.keep_little()
     uvloop.run(_evaluate(settings, watching))
 
 
@@ -60,6 +63,7 @@ async def _fold(settings: Settings) -> None:
 
         def look() -> None:
             show_partitions(metrics, pipeline.partitions.values())
+            metrics.set(Metric.HELD_BYTES, BESIDE + pipeline.held().total)
             pipeline.pressure.count()
             watch.show()
 
@@ -75,6 +79,7 @@ async def _fold(settings: Settings) -> None:
                 **{f"{book.name}_failed": book.run() for book in worker.books},
             }
             await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
+
     worker.stages.write()
     await asyncio.to_thread(tracing.close)
 

@@ -1,4 +1,4 @@
-"""What ledger and audit cost the store: a day of events made by SQL, then each query with its time.
+"""What ledger and audit cost the store: a day of events made by SQL, then each query with its time and its memory.
 
 `python -m tests.bench.bench_ledger [EVENTS]`; 10,000,000 events take about two minutes and 2 GB of disk. A trace has 8
 events: 4 observations of two events each. Chunks are of 40 records from 4 partitions and 3 projects.
@@ -8,8 +8,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +80,13 @@ FILL = {
 
 def main(events: int) -> None:
     """Fill, ask, print."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # into files, too
     print(describe_machine())
     with tempfile.TemporaryDirectory() as folder:
         server = ClickHouseProcess(Path(folder))
         server.start()
+        Store.process = Path(f"/proc/{server.pid}")
         try:
             with migrated(server.url, "bench"):
                 client = connect(settings_for(server.url, "bench"), timeout=600.0)
@@ -118,6 +123,13 @@ def ask(client: Client, events: int) -> None:
         measure(f"ledger, {name}: coverage", partial(read.covered, client, scope))
         measure(f"ledger, {name}: outcomes", partial(read.accounted, client, scope))
         measure(f"ledger, {name}: archive", partial(read.archived, client, scope))
+        measure(f"ledger, {name}: moved copies", partial(read.arrived, client, scope))
+    noon = DAY + timedelta(hours=12)
+    limits = dict.fromkeys(range(PARTITIONS), events // PARTITIONS // 2)
+    past = Scope(TOPIC, noon - timedelta(hours=1), noon, limits=limits)
+    measure("ledger, an hour at noon: coverage", partial(read.covered, client, past))
+    measure("ledger, an hour at noon: outcomes", partial(read.accounted, client, past))
+    measure("ledger, an hour at noon: the same without --to", partial(read.accounted, client, replace(past, limits={})))
     whole = AuditScope(DAY, end)
     pieces = suspects.pieces(client, whole, datetime.now(UTC))
     measure(f"audit, a day: {len(pieces)} pieces", lambda: [suspects.suspects(client, each) for each in pieces])
@@ -131,14 +143,40 @@ def ask(client: Client, events: int) -> None:
 
     print(recent().traces, "traces in the last minute")
     measure("audit, the last minute", recent)
+    where = suspects.recent(client, TOPIC, minute)
+    measure("audit, the last minute: a hundredth of its traces", partial(suspects.sample, client, where, 0.01, 1000))
 
 
 def measure(what: str, question: Callable[[], Any]) -> None:
-    """Milliseconds of the second time."""
+    """Milliseconds of the second time, and how many MB the store grew by while it was asked."""
     question()
+    before = Store.remember()
     began = time.perf_counter()
     question()
-    print(f"{what}: {(time.perf_counter() - began) * 1000:.0f} ms")
+    took = (time.perf_counter() - began) * 1000
+    print(f"{what}: {took:.0f} ms, {max(Store.peak() - before, 0):.0f} MB", flush=True)
+
+
+class Store:
+    """The server's process, as /proc tells of it."""
+
+    process = Path()
+
+    @classmethod
+    def remember(cls) -> float:
+        """MB that it holds now; the peak begins anew."""
+        (cls.process / "clear_refs").write_text("5")
+        return cls._megabytes("VmRSS:")
+
+    @classmethod
+    def peak(cls) -> float:
+        """MB since then, at most."""
+        return cls._megabytes("VmHWM:")
+
+    @classmethod
+    def _megabytes(cls, name: str) -> float:
+        lines = (cls.process / "status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
 if __name__ == "__main__":

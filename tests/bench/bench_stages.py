@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import lz4.frame
 import orjson
 
 from pipeline.cost.price import ObservationPricer
@@ -21,7 +20,7 @@ from pipeline.events.model import Micros, Record
 from pipeline.metrics import Metrics, Role
 from pipeline.ops.bench.traffic import EVENTS_PER_TRACE, OBSERVATIONS, traffic
 from pipeline.store import tables
-from pipeline.store.insert import Refused
+from pipeline.store.insert import Refused, compressed
 from pipeline.store.native import encode
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import Chunk
@@ -53,7 +52,7 @@ class NoStore:
         """Nothing is refused."""
         if rows:
             block = timed(self.times, "encode", lambda: encode(tables.TABLES[table], rows))
-            timed(self.times, "compress", lambda: lz4.frame.compress(block))
+            timed(self.times, "compress", lambda: compressed(block))
         return []
 
 

@@ -32,6 +32,7 @@ from pipeline.stream.archive import Archive
 from pipeline.stream.chunk import Chunk
 from pipeline.stream.collect import Collector, Waits
 from pipeline.stream.flush import Flush
+from pipeline.stream.held import BESIDE
 from pipeline.stream.intake import Intake
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Limits, Partition
@@ -77,25 +78,26 @@ def said(what: str, id_: str, at: int, body: dict[str, Any], text: int = 500) ->
     if text:
         begin = crc32(f"{id_}{what}".encode()) % (len(_LINES) - text)
         body = body | {"output" if what.endswith("update") else "input": _LINES[begin : begin + text]}
-    return orjson.dumps({"id": f"{id_}-{what}", "type": what, "timestamp": moment, "body": body})
+    value = orjson.dumps({"id": f"{id_}-{what}", "type": what, "timestamp": moment, "body": body})
+    return bytes(bytearray(value))  # orjson's own holds memory for many times its length
 
 
-def created(trace: str, id_: str, parent: str | None, at: int, kind: str = "generation") -> Said:
+def created(trace: str, id_: str, parent: str | None, at: int, kind: str = "generation", text: int = 500) -> Said:
     """An observation begins."""
     body = {"id": id_, "traceId": trace, "parentObservationId": parent, "name": "step", "startTime": _iso(at),
             "model": "gpt-4o" if kind == "generation" else None, "environment": "production",
             "modelParameters": {"temperature": 0.2, "max_tokens": 800}, "level": "DEFAULT",
             "metadata": {"attempt": 1, "node": "answer"}}  # fmt: skip
-    return Said(trace, id_, said(f"{kind}-create", id_, at, body))
+    return Said(trace, id_, said(f"{kind}-create", id_, at, body, text))
 
 
-def ended(trace: str, id_: str, at: int, tokens: int = 100, kind: str = "generation") -> Said:
+def ended(trace: str, id_: str, at: int, tokens: int = 100, kind: str = "generation", text: int = 620) -> Said:
     """An observation ends."""
     body: dict[str, Any] = {"id": id_, "traceId": trace, "endTime": _iso(at), "metadata": {"finish": "stop"}}
     if kind == "generation":
         used = {"input": 180 + tokens, "output": tokens, "total": 180 + 2 * tokens}
         body |= {"usage": used | {"unit": "TOKENS"}, "usageDetails": used}
-    return Said(trace, id_, said(f"{kind}-update", id_, at, body, 620))
+    return Said(trace, id_, said(f"{kind}-update", id_, at, body, text))
 
 
 def traced(trace: str, at: int) -> Said:
@@ -180,7 +182,7 @@ class SimulatedWorker:
         collector = Collector(lambda: PRICE, lambda _: (), Waits(s.first, s.hold, s.rest), self._stages)
         intake = Intake(s.max_event_bytes, self._stages)
         flush = Flush(self.store, self.store, nothing, nothing, self.metrics)
-        pace = Pace(s.flush_interval, 2**40, 2**40, 2**50)
+        pace = Pace(s.flush_interval, 2**40, 2**40, 2**50, s.memory_bytes - BESIDE)
         self.pipeline = Pipeline(
             archive, intake, collector, flush, limits, pace, self._stages, lambda: self.now, metrics=self.metrics
         )

@@ -3,16 +3,21 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from pipeline.config import Settings
 from pipeline.events.partition import partition_of
 from pipeline.local.kafka import LocalKafka
 from pipeline.ops.lag import read_lag
 from pipeline.ops.topics_grow import grow_topics
-from tests.fixtures.captures import Outgoing, produce
+from pipeline.store.insert import Inserter
+from pipeline.store.rows import EdgeCountRow
+from pipeline.stream.outcomes import MINUTE
+from tests.faults.chaos.account import ledger
+from tests.fixtures.captures import PROJECT, Outgoing, produce
 from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.traffic import create_update_traffic
 from tests.fixtures.views import digest, stored_ranges, wait_until_settled, wait_until_stored
@@ -86,7 +91,7 @@ def test_of_two_workers_with_one_instance_id_one_ends_and_says_why(stack: Stack,
 def test_old_events_step_aside_for_fresh_ones_and_come_back(stack: Stack, undisturbed: Digest) -> None:
     settings, half = stack.settings, len(RECORDS) // 2
     produce(settings, RECORDS[:half])  # older than half a second when a worker is there
-    stack.worker(fresh_first=0.5, poll_records=100, settle_quiet=QUIET)
+    worker = stack.worker(fresh_first=0.5, poll_records=100, settle_quiet=QUIET)
     produce(settings, RECORDS[half:])
     wait_until_all_is_committed(stack, BEFORE, settings.events_topic, settings.overflow_topic)
     wait_until_settled(stack)
@@ -94,6 +99,35 @@ def test_old_events_step_aside_for_fresh_ones_and_come_back(stack: Stack, undist
     moved = sum(last - first + 1 for first, last in stored_ranges(stack).values()) - len(RECORDS)
     assert moved >= half - 100 * BEFORE, "of each partition one chunk may hold fresh records, too"
     assert stack.count("SELECT sum(new) FROM offset_ranges") == len(RECORDS)
+
+    start = datetime.fromtimestamp(time.time() - 600, UTC).isoformat()
+    assert list(ledger(settings, start)) == []  # accepted once, stored once, though most were in three places
+    assert worker.stop() == 0
+    place, offset = asyncio.run(lose_in_the_overflow(stack, RECORDS[0]))
+    [found] = [line for line in ledger(settings, start) if "accounted for" not in line]
+    assert found == (
+        f"ledger: lost_moving, 1 records, {settings.overflow_topic} partition {place} offsets {offset} to {offset}"
+    )
+
+
+async def lose_in_the_overflow(stack: Stack, like: Outgoing) -> tuple[int, int]:
+    """As if a worker had committed a record that it never sent on: its partition and offset."""
+    settings = stack.settings
+    value = like.value.replace(b'"id":"', b'"id":"lost-', 1)
+    async with AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap, acks="all") as producer:
+        topic = settings.overflow_topic
+        sent = await producer.send_and_wait(topic, value, key=like.key, headers=list(like.headers), partition=0)
+    place = TopicPartition(settings.overflow_topic, sent.partition)
+    async with AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap, group_id=settings.overflow_group, enable_auto_commit=False
+    ) as consumer:
+        consumer.assign([place])
+        await consumer.commit({place: sent.offset + 1})
+    now = sent.timestamp * 1000
+    row = EdgeCountRow("door", 0, now, settings.overflow_topic, [PROJECT], [place.partition], [now // MINUTE * MINUTE],
+                       [1], [sent.offset], [sent.offset])  # fmt: skip
+    assert await Inserter(stack.client).insert("edge_counts", [row], "lost") == []
+    return sent.partition, sent.offset
 
 
 async def send(settings: Settings, records: list[Outgoing], partitions: int) -> None:

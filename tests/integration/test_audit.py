@@ -15,11 +15,13 @@ from pipeline.audit.diagnose import Divergence
 from pipeline.audit.run import Audit, Report
 from pipeline.audit.scope import Scope
 from pipeline.audit.suspects import recent, stored_now
+from pipeline.cost.document import check_document
 from pipeline.events import headers
 from pipeline.events.canonical import to_canonical_json
 from pipeline.events.keys import record_key
 from pipeline.events.model import Event, Kind, Micros
 from pipeline.local.kafka import LocalKafka
+from pipeline.registry import open_registry
 from pipeline.store.insert import Inserter
 from pipeline.store.rows import EPOCH_STEP
 from pipeline.stream.moves import MOST_MOVES
@@ -100,10 +102,10 @@ async def _in_two_partitions(stack: Stack, records: list[Outgoing]) -> None:
             )  # fmt: skip
 
 
-def audited(stack: Stack, **how: Any) -> Report:
+def audited(stack: Stack, *, contents: bool = False, **how: Any) -> Report:
     audit = Audit(stack.settings, **how)
     try:
-        return asyncio.run(audit.everything(ALL))
+        return asyncio.run(audit.everything(ALL, contents=contents))
     finally:
         audit.close()
 
@@ -238,3 +240,58 @@ def test_a_trace_in_flight_and_one_whose_archive_expired_are_not_judged(stack: S
     report = audited(stack, fix=True)
     assert report.findings == []
     assert {"in flight", "archive expired"} <= report.skipped.keys()
+
+
+def test_a_row_that_says_something_else_is_found_and_healed(stack: Stack) -> None:
+    """One column of one row at a time; numbers of events are right throughout."""
+    clean = audited(stack, contents=True)
+    assert clean.findings == []
+    assert clean.compared >= clean.traces - sum(clean.skipped.values()) > 12
+    right = digest(stack)
+    expected: dict[str, set[str]] = {}
+    for number, (table, change, column) in enumerate(CHANGES):
+        key = table.removesuffix("s_rows")
+        [(trace, id_)] = stack.client.query(
+            f"SELECT trace_id, {key}_id FROM {table} FINAL WHERE {WHERE[table]} ORDER BY {key}_id LIMIT 1"
+            f" OFFSET {number}"
+        ).result_rows
+        command(
+            stack, f"INSERT INTO {table} SELECT * REPLACE({change}) FROM {table} FINAL"
+            f" WHERE trace_id = %(trace)s AND {key}_id = %(id)s", trace=trace, id=id_,
+        )  # fmt: skip
+        expected.setdefault(trace, set()).add(f"{key}.{column}")
+    assert audited(stack).findings == []
+    found = audited(stack, contents=True).findings
+    assert {each.trace_id: set(each.columns) for each in found} == expected
+    assert {each.divergences for each in found} == {(Divergence.OTHER_CONTENTS,)}
+    assert audited(stack, contents=True, fix=True).remaining == 0
+    assert digest(stack) == right
+
+
+CHANGES = [
+    ("observations_rows", "'changed' AS name", "name"),
+    ("observations_rows", "total_cost + 1 AS total_cost", "total_cost"),
+    ("observations_rows", "mapConcat(metadata, map('k', 'v')) AS metadata", "metadata"),
+    ("traces_rows", "toDateTime64(0, 6, 'UTC') AS end_time", "end_time"),
+    ("scores_rows", "0.5 AS value", "value"),
+]
+WHERE = {
+    "observations_rows": "total_cost > 0 AND price_id != ''", "traces_rows": "observation_count > 2",
+    "scores_rows": "trace_id != ''",
+}  # fmt: skip
+
+
+def test_rows_of_an_older_book_are_no_false_alarm(stack: Stack) -> None:
+    """Nor those of another base; what does not depend on prices is compared all the same."""
+    registry = open_registry(stack.settings.registry)
+    dear = {"prices": [{"id": "dear", "match": ".*", "per_unit": {"input": "1", "output": "1"}}]}
+    document = check_document(dear).model_dump(mode="json", by_alias=True)
+    registry.publish_prices(document, "another base")
+    registry.close()
+    assert audited(stack, contents=True).findings == []
+    copy_rows(stack, "observations_rows", "left over", "row_version + 1099511627776 AS row_version")
+    copy_rows(stack, "traces_rows", "left over", "row_version + 1099511627776 AS row_version, 'other' AS name")
+    copy_rows(stack, "scores_rows", "left over", "row_version + 1099511627776 AS row_version")
+    report = audited(stack, contents=True)
+    assert [(each.trace_id, each.columns) for each in report.findings] == [("left over", ("trace.name",))]
+    assert report.skipped["prices of another book"] == 1

@@ -145,7 +145,7 @@ def test_a_giant_trace_is_written_right_though_its_content_leaves_memory(stack: 
         _event(f"u{n}", "generation-update", n + 5, id=f"giant-{n}", traceId="giant", output="done")
         for n in range(1, 1500, 7)
     )]  # fmt: skip
-    for running, settings in ((stack, {"trace_bytes": 100_000, "rest": 0.5}), (other_stack, {})):
+    for running, settings in ((stack, {"trace_bytes": 200_000, "rest": 0.5}), (other_stack, {})):
         running.worker(**settings)
         produce(running.settings, calls)
         wait_until_stored(running, len(calls))

@@ -68,11 +68,22 @@ def by_project(balance: Balance) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def command(stack: Stack) -> tuple[int, dict[str, Any]]:
+def command(stack: Stack, *how: str) -> tuple[int, dict[str, Any]]:
     """Exit code and answer of `spanfold ledger --json`."""
-    done = CliRunner().invoke(app, ["ledger", "--json"], env=environment(stack.settings))
+    done = CliRunner().invoke(app, ["ledger", "--json", *how], env=environment(stack.settings))
     assert done.stdout, done.exception
     return done.exit_code, json.loads(done.stdout)
+
+
+def one_project_or_another_time(stack: Stack) -> None:
+    """What is asked for and nothing else; also by the log's own index of times."""
+    code, answer = command(stack, "--project", HTTP_PROJECT)
+    assert (code, {line["project_id"] for line in answer["lines"]}) == (0, {HTTP_PROJECT})
+    assert sum(line["stored"] for line in answer["lines"]) == 7
+    then = [(datetime.now(UTC) - timedelta(days=days)).date().isoformat() for days in (3, 2)]
+    code, answer = command(stack, "--from", then[0], "--to", then[1])
+    assert (code, answer["balanced"], answer["lines"], answer["findings"]) == (0, True, [], [])
+    assert not any(answer["not_stored_yet"].values())
 
 
 def test_everything_adds_up_and_each_loss_is_named_where_it_happened(stack: Stack) -> None:
@@ -97,6 +108,7 @@ def test_everything_adds_up_and_each_loss_is_named_where_it_happened(stack: Stac
     assert good.explained <= 2  # ends of the transaction, unless a chunk goes over them
     assert sum(good.behind.values()) <= 2
 
+    one_project_or_another_time(stack)
     edge_counts_more_than_the_log(stack, 4)
     gone = one_record_leaves_the_archive(stack)
     [(partition, first, last)] = one_chunk_leaves_the_ledger(stack, gone[0])
@@ -163,5 +175,7 @@ def look(stack: Stack) -> None:
         assert metrics.value(Metric.AUDIT_WRONG, "missing_events") == 1
         _, again = asyncio.run(watch.look())
         assert again.traces == 0  # nothing new
+        watch.forget()
+        assert metrics.value(Metric.LEDGER_MISSING, "not_in_log") == 0  # whoever looks now tells
     finally:
         audit.close()

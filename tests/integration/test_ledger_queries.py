@@ -10,6 +10,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.ops.ledger import read
 from pipeline.ops.ledger.balance import Edge, Slot
+from pipeline.ops.ledger.moved import Place, ends
 from pipeline.ops.ledger.read import Scope
 from pipeline.store.insert import Inserter
 from pipeline.store.retention import FOREVER
@@ -127,3 +128,33 @@ async def test_records_are_counted_in_the_archive_and_those_that_lack_are_named(
     assert read.archive_begins(store, ["a", "nobody"]) == {"a": SECOND}
     found = read.archived_anywhere(store, [("a", "trace")])
     assert ("a", "trace", "e0", events[0].identity) in found
+
+
+async def test_chunks_beyond_the_limits_of_a_scope_are_not_read(store: Client) -> None:
+    rows = [chunk(0, 9, 1, [("a", 0, "stored")], []), chunk(10, 19, 2, [("a", 0, "stored")], [])]
+    away = chunk(0, 4, 3, [("a", 0, "stored")], [])._replace(partition=1)
+    await put(store, "offset_ranges", [*rows, away])
+    bounded = Scope(TOPIC, SCOPE.start, SCOPE.until, limits={0: 10, 1: 2**63})
+    assert counted(store, bounded) == {("a", 0, "stored"): 15}
+    assert [(each.partition, each.end) for each in read.covered(store, bounded)] == [(0, 10), (1, 5)]
+
+
+async def test_moved_copies_are_found_by_where_they_were_first(store: Client) -> None:
+    """However often they are cut, and whenever they are stored."""
+    there, late = f"moved:{TOPIC}.overflow/2/{SECOND // 60}", 7_200_000_000
+    row = chunk(0, 4, late, [("a", 99, "stored"), ("a", 99, "stored")], [0, 0, 1, 1, 1])
+    row = row._replace(receivers=["ingestion", there])
+    await put(store, "offset_ranges", [row, row._replace(last=9, stored_at=NOW + late + 1, places=[0, 0] + [1] * 8)])
+    found = {(each.receiver, each.outcome): each.records for each in read.arrived(store, SCOPE)}
+    assert found == {(there, "stored"): 8}
+    assert ends(read.arrived(store, SCOPE)) == {Place(f"{TOPIC}.overflow", Slot("a", SECOND, 2)): 8}
+
+
+async def test_a_publication_that_is_gone_is_found_by_its_number(store: Client) -> None:
+    row = EdgeCountRow("door", 0, NOW, TOPIC, ["a"], [0], [NOW], [5], [0], [4])
+    told = [row._replace(number=number, published_at=NOW + number) for number in (3, 4, 7, 9)]
+    others = [row._replace(instance="other"), row._replace(instance="elsewhere", topic="x", number=5)]
+    await put(store, "edge_counts", [*told, *others, row._replace(instance="elsewhere", topic="x")])
+    assert [(each.instance, each.first, each.last) for each in read.untold(store, SCOPE)] == [
+        ("door", 5, 6), ("door", 8, 8),
+    ]  # fmt: skip

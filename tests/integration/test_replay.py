@@ -106,7 +106,7 @@ def publish(settings: Settings, text: str = PRICES) -> int:
 def test_a_replay_of_the_same_by_the_same_changes_nothing_but_when(settings: Settings, filled: Client) -> None:
     before = everything(filled)
     assert epochs(filled) == {1}
-    _, report = replay(settings.model_copy(update={"trace_bytes": 4_000}), ALL, LIVE)
+    _, report = replay(settings.model_copy(update={"trace_bytes": 10_000}), ALL, LIVE)
     assert everything(filled) == before
     assert epochs(filled) == {2}
     assert report.counts["traces"] == TRACES_MADE == len(before["traces"])

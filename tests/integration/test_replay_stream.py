@@ -47,7 +47,7 @@ def test_beside_a_worker_and_after_it_its_rows_come_again(stack: Stack, tmp_path
     """1 replays beside the worker, 2 the oracle agrees, 3 from the topic and from files all comes back."""
     records = [record for trace in whole_traces(TRACES) for record in trace] + [_session_score(), *_giant(120)]
     random.Random(3).shuffle(records)  # every trace gets events before, while and after each step
-    worker = stack.worker(**QUICK, resident_traces=TRACES // 3, trace_bytes=12_000)
+    worker = stack.worker(**QUICK, resident_traces=TRACES // 3, trace_bytes=30_000)
     first = len(records) // 4
     produce(stack.settings, records[:first])
     wait_until_stored(stack, first)

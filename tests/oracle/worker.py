@@ -45,7 +45,7 @@ from tests.oracle.folded import PRICE
 QUIET, IDLE, LONGEST = 2.0, 60.0, 150.0  # seconds
 FIRST, HOLD, REST = 0.3, 1.0, 5.0  # seconds
 OPEN_TRACES = 3  # in memory or not
-TRACE_BYTES = 600  # of events of one trace: two or three
+TRACE_BYTES = 600  # of memory of one trace: so few that every trace is a giant
 RESIDENT_TRACES = 2  # so few that settled traces leave memory all the time
 CALLS = 8  # what a flush asks of others: archive, three tables, two topics, ranges, commit
 

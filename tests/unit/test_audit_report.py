@@ -43,6 +43,7 @@ def test_an_audit_counts_every_trace_and_keeps_the_first(capsys: pytest.CaptureF
     assert (told["wrong"], told["remaining"], told["divergences"]) == (EXAMPLES + 1, 1, {"split": EXAMPLES + 1})
     assert told["findings"][0] == {
         "project_id": "p", "trace_id": "t0", "divergences": ["split"], "archived": 4, "told": 3, "mended": False,
+        "columns": [],
     }  # fmt: skip
 
 
@@ -112,3 +113,5 @@ def test_wrong_usage_of_the_audit_says_what_to_write(asked: dict[str, object], r
 def test_wrong_usage_of_the_ledger_says_what_to_write() -> None:
     with pytest.raises(SettingError, match="2026-11-25"):
         ledger(start="noon")
+    with pytest.raises(SettingError, match="earlier time first"):
+        ledger(start="2026-11-26", until="2026-11-25")

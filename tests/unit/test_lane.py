@@ -136,9 +136,12 @@ async def test_above_its_bytes_the_lane_has_no_room_until_enough_is_folded(lane:
     waits = asyncio.create_task(lane.lane.has_room.wait())
     await until(lambda: bool(lane.asked))
     assert not waits.done()
+    assert (lane.lane.records, lane.lane.bytes > 1000) == (2, True)
     lane.answer(2)
     async with asyncio.timeout(10):
         await waits
+    await until(lambda: lane.folded() == [1, 2])
+    assert (lane.lane.records, lane.lane.bytes) == (0, 0)
     lane.task.cancel()
 
 

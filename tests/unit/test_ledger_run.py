@@ -13,14 +13,14 @@ from pipeline.events import headers
 from pipeline.events.canonical import to_canonical_json
 from pipeline.events.keys import event_identity, record_key
 from pipeline.events.model import Event, Kind, Micros, Record
-from pipeline.ops.ledger import read, run
+from pipeline.ops.ledger import moving, read, run
 from pipeline.ops.ledger.balance import Accounted, Balance, Edge, Slot
 from pipeline.ops.ledger.balance import Kind as Wrong
 from pipeline.ops.ledger.log import Bounds
-from pipeline.ops.ledger.read import Covered, Scope
+from pipeline.ops.ledger.read import Covered, Scope, Untold
 from pipeline.ops.ledger.run import take_balance
 
-TOPIC = "spanfold.events"
+TOPIC, OVERFLOW = "spanfold.events", "spanfold.events.overflow"
 SECOND = 1_764_000_000 // 60 * 60
 SCOPE = Scope(TOPIC, datetime.fromtimestamp(SECOND, UTC), datetime.fromtimestamp(SECOND + 60, UTC))
 SLOT = Slot("p", SECOND, 0)
@@ -48,32 +48,63 @@ class Witnesses:
     not_archived: list[int] = field(default_factory=list)
     archive_begins: int = SECOND - 60
     anywhere: set[tuple[str, str, str, bytes]] = field(default_factory=set)
+    limits: dict[int, int] = field(default_factory=dict)
+    overflow: dict[int, Bounds] = field(default_factory=dict)
+    overflow_log: dict[int, Record] = field(default_factory=dict)
+    overflow_edges: list[Edge] = field(default_factory=list)
+    arrived: list[Accounted] = field(default_factory=list)
+    untold: list[Untold] = field(default_factory=list)
+    asked: list[Scope] = field(default_factory=list)  # for outcomes
+
+
+class FakeLog:
+    """A topic of which the witnesses tell."""
+
+    def __init__(self, witnesses: Witnesses, overflow: bool = False) -> None:
+        self._witnesses, self._overflow = witnesses, overflow
+
+    @property
+    def overflow(self) -> "FakeLog":
+        return FakeLog(self._witnesses, overflow=True)
+
+    async def bounds(self) -> dict[int, Bounds]:
+        return self._witnesses.overflow if self._overflow else self._witnesses.bounds
+
+    async def limits(self, moment: datetime) -> dict[int, int]:
+        return self._witnesses.limits
 
     async def records(self, partition: int, first: int, last: int) -> AsyncIterator[Record]:
-        for offset in range(first, last + 1):
-            if offset in self.log:
-                yield self.log[offset]
+        async for each in self.at(partition, range(first, last + 1)):
+            yield each
 
     async def at(self, partition: int, offsets: Iterable[int]) -> AsyncIterator[Record]:
+        has = self._witnesses.overflow_log if self._overflow else self._witnesses.log
         for offset in offsets:
-            if offset in self.log:
-                yield self.log[offset]
+            if offset in has:
+                yield has[offset]
 
 
 async def balance(witnesses: Witnesses, patch: pytest.MonkeyPatch) -> Balance:
-    class Log:
-        records, at = staticmethod(witnesses.records), staticmethod(witnesses.at)
-
-        async def bounds(self) -> dict[int, Bounds]:
-            return witnesses.bounds
-
     @asynccontextmanager
-    async def open_log(_: Settings) -> AsyncIterator[Log]:
-        yield Log()
+    async def open_log(_: Settings) -> AsyncIterator[FakeLog]:
+        yield FakeLog(witnesses)
+
+    def edges(_: Any, scope: Scope) -> list[Edge]:
+        return witnesses.edges if scope.topic == TOPIC else witnesses.overflow_edges
+
+    def accounted(_: Any, scope: Scope) -> list[Accounted]:
+        witnesses.asked.append(scope)
+        return witnesses.accounted
+
+    def untold(_: Any, scope: Scope) -> list[Untold]:
+        return [each for each in witnesses.untold if each.topic == scope.topic]
 
     patch.setattr(run, "open_log", open_log)
+    patch.setattr(moving, "STORED_WITHIN", 0.0)
+    for name, answers in (("edges", edges), ("accounted", accounted), ("untold", untold)):
+        patch.setattr(read, name, answers)
     for name, answer in (
-        ("covered", witnesses.covered), ("edges", witnesses.edges), ("accounted", witnesses.accounted),
+        ("covered", witnesses.covered), ("arrived", witnesses.arrived),
         ("archived", witnesses.archived), ("dead_letters", witnesses.letters),
         ("archive_begins", {"p": witnesses.archive_begins}), ("not_archived", witnesses.not_archived),
         ("archived_anywhere", witnesses.anywhere),
@@ -170,3 +201,90 @@ async def test_a_record_that_two_witnesses_miss_is_missing_once(monkeypatch: pyt
     assert {f.kind for f in result.findings} == {Wrong.UNCOVERED, Wrong.NOT_IN_LOG}
     [line] = result.lines
     assert (line.accepted, line.missing) == (10, 1)
+
+
+async def test_of_minutes_long_past_only_what_the_log_had_then_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Offset 7 is the first from an hour after the scope: what lies there is none of its business."""
+    log = {offset: record(offset) for offset in range(10)}
+    log[5] = log[5]._replace(timestamp=Micros((SECOND + 60) * 1_000_000))  # after the scope, and in its margin
+    witnesses = Witnesses(
+        covered=[Covered(0, 0, 5, [])], log=log, limits={0: 7},
+    )  # fmt: skip
+    result = await balance(witnesses, monkeypatch)
+    assert [(f.kind, f.first, f.last) for f in result.findings] == [(Wrong.UNCOVERED, 6, 6)]
+    assert result.behind == {0: 2}
+    assert witnesses.asked[0].within == "(partition = 0 AND first < 7)"
+
+
+def overflowing(**more: Any) -> Witnesses:
+    """Ten records went to the overflow at the front door, and came from there to the events topic, but for some."""
+    bounds = {3: Bounds(0, 10, 10)}
+    log = {offset: record(offset) for offset in range(10)}
+    return Witnesses(**{"overflow": bounds, "overflow_log": log, "overflow_edges": [Edge(AWAY, 10, 0, 9)]} | more)
+
+
+AWAY = Slot("p", SECOND, 3)
+FROM_THERE = f"moved:{OVERFLOW}/3/{SECOND // 60}"
+
+
+async def test_a_record_that_left_the_overflow_and_came_nowhere_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {("p", "t", f"e{n}", event_identity(f"e{n}", record(n).value or b"")) for n in range(10) if n != 4}
+    witnesses = overflowing(arrived=[Accounted(SLOT, FROM_THERE, "stored", 9, 0)], anywhere=there)
+    result = await balance(witnesses, monkeypatch)
+    [finding] = result.findings
+    assert (finding.kind, finding.topic, finding.partition) == (Wrong.LOST_MOVING, OVERFLOW, 3)
+    assert (finding.first, finding.last, finding.records, finding.second) == (4, 4, 1, SECOND)
+    assert sum(line.missing for line in result.lines) == 1
+    assert not result.balanced
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"overflow": {3: Bounds(0, 10, 9)}},  # it waits there
+        {"overflow": {3: Bounds(0, 12, 11)}, "overflow_edges": [Edge(AWAY, 10, 2**63, 0)]},  # perhaps: offsets not told
+        {"covered": [Covered(0, 0, 9, [])], "bounds": {0: Bounds(0, 10, 9)}},  # its copy is not stored yet
+        {"arrived": [Accounted(SLOT, FROM_THERE, "duplicate", 11, 0)]},  # a crash sent one twice
+        {"arrived": [Accounted(SLOT, FROM_THERE, "rejected", 10, 0)]},
+        {"arrived": [Accounted(SLOT, FROM_THERE, "stored", 9, 0)], "letters": {AWAY: 1}},  # it could not be sent on
+        {"arrived": [Accounted(SLOT, "moved", "stored", 10, 0)]},  # by a version that does not say from where
+    ],
+)
+async def test_what_waits_and_what_came_in_any_way_is_no_loss(
+    more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    witnesses = overflowing(**more)
+    result = await balance(witnesses, monkeypatch)
+    assert result.balanced
+    waits = sum(each.end - (each.committed or 0) for each in witnesses.overflow.values())
+    assert sum(result.overflow.values()) == waits
+
+
+async def test_a_move_that_arrives_is_neither_a_loss_nor_a_duplicate(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = f"moved:{TOPIC}/0/{SECOND // 60}"
+    left = Accounted(SLOT, "ingestion", "moved", 4, 0)
+    copies = Accounted(Slot("p", SECOND, 1), here, "stored", 4, 0)
+    on_its_way_twice = Accounted(Slot("p", SECOND, 2), here, "moved", 4, 0)
+    accounted = [left, copies, on_its_way_twice]
+    witnesses = Witnesses(accounted=accounted, arrived=[copies, on_its_way_twice], archived={copies.slot: 4})
+    result = await balance(witnesses, monkeypatch)
+    assert result.balanced
+    assert (result.sums().accepted, result.sums().stored, result.sums().duplicate) == (4, 4, 0)
+    witnesses.arrived = [copies._replace(records=3), on_its_way_twice]
+    result = await balance(witnesses, monkeypatch)
+    assert [(f.kind, f.partition, f.records) for f in result.findings] == [(Wrong.LOST_MOVING, 0, 1)]
+
+
+async def test_while_the_overflow_holds_older_records_nobody_can_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = Accounted(SLOT, "ingestion", "moved", 4, SECOND * 1_000_000)
+    witnesses = Witnesses(accounted=[left], overflow={3: Bounds(0, 10, 5)}, limits={0: 10, 3: 6})
+    assert (await balance(witnesses, monkeypatch)).balanced
+    witnesses.overflow = {3: Bounds(0, 10, 6)}  # what it holds came long after
+    assert not (await balance(witnesses, monkeypatch)).balanced
+
+
+async def test_publications_of_a_front_door_that_are_gone_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = await balance(Witnesses(untold=[Untold(TOPIC, "door", 3, 4, SECOND)]), monkeypatch)
+    [finding] = result.findings
+    assert (finding.kind, finding.first, finding.last, finding.records) == (Wrong.EDGE_UNTOLD, 3, 4, 2)
+    assert sum(line.missing for line in result.lines) == 0

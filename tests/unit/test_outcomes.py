@@ -81,6 +81,14 @@ def test_a_record_that_moved_is_counted_where_it_goes_and_no_front_door_is_asked
     assert (row.outcomes, row.receivers) == (["moved", "stored"], ["kafka", "moved"])
 
 
+def test_a_moved_copy_tells_where_it_was_first_and_no_header_is_believed_that_is_too_long() -> None:
+    count = ChunkCount()
+    for offset, told in enumerate((b"events/3/29", b"x" * 300)):
+        named = ((headers.RECEIVER, b"otlp"), (headers.MOVED_FROM, told), (headers.MOVED, b"2"))
+        count.outcomes.note(Record("events", 3, offset, Micros(0), b"p/t", b"", named), "p", Outcome.STORED)
+    assert range_row(span(0, 1, 2), count, 9).receivers == ["moved:events/3/29", "moved"]
+
+
 def test_a_flood_of_made_up_projects_ends_in_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcomes, "MOST_GROUPS", 5)
     count = ChunkCount()

@@ -149,6 +149,14 @@ def test_bytes_are_a_limit_as_well_as_traces() -> None:
     assert (part.evict(), part.size) == (0, 200)
 
 
+def test_where_memory_is_short_traces_leave_until_a_share_of_the_limit_holds() -> None:
+    part = partition(bytes=400)
+    take(part, "a", "b", "c", "d")
+    settle(part, "a", "b", "c", "d")
+    assert (part.evict(), part.size) == (0, 400)
+    assert (part.evict(0.5), part.size) == (2, 200)
+
+
 def test_a_giant_trace_leaves_alone_where_that_is_enough() -> None:
     part = partition(bytes=1000)
     take(part, "giant", size=5000)

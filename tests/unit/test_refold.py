@@ -33,7 +33,7 @@ def written(archive: MemoryArchive, trace_bytes: int = NO_LIMIT, settled: bool =
     return table
 
 
-@pytest.mark.parametrize("trace_bytes", [NO_LIMIT, 3_000, 1])
+@pytest.mark.parametrize("trace_bytes", [NO_LIMIT, 10_000, 1])
 def test_all_rows_of_every_trace_are_those_of_the_oracle(trace_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     records = [record for trace in whole_traces(12) for record in trace]
     archive = MemoryArchive(as_a_log_has_them(records))
@@ -58,19 +58,19 @@ def test_a_giant_is_made_in_portions_and_its_own_row_comes_last(monkeypatch: pyt
     archive = MemoryArchive(calls)
     archive.install(monkeypatch)
     monkeypatch.setattr("pipeline.fold.shed.AT_ONCE", 7)
-    [giant] = refold(None, archive.names(), PRICE, 2_000)  # type: ignore[arg-type]
+    [giant] = refold(None, archive.names(), PRICE, 12_000)  # type: ignore[arg-type]
     portions = list(giant.rows(PRICE, settled=True, now=NOW))
     assert len(portions) >= 5
     assert [len(portion.traces) for portion in portions] == [0] * (len(portions) - 1) + [1]
     ids = [row.observation_id for portion in portions for row in portion.observations]
     assert len(ids) == len(set(ids)) == 40
-    assert {row.input for portion in portions for row in portion.observations} == {"x" * 200}
+    assert {row.input for portion in portions for row in portion.observations} == {"x" * 3_000}
 
 
 def test_an_archive_that_loses_events_meanwhile_is_an_error_not_an_empty_row(monkeypatch: pytest.MonkeyPatch) -> None:
     archive = MemoryArchive(_call(number) for number in range(40))
     archive.install(monkeypatch)
-    [giant] = refold(None, archive.names(), PRICE, 2_000)  # type: ignore[arg-type]
+    [giant] = refold(None, archive.names(), PRICE, 12_000)  # type: ignore[arg-type]
     archive.events.clear()
     with pytest.raises(ArchiveBehindError, match="run the command again"):
         list(giant.rows(PRICE, settled=True, now=NOW))
@@ -151,7 +151,7 @@ def test_nothing_is_made_of_traces_that_are_not_archived(monkeypatch: pytest.Mon
 
 
 def _call(number: int) -> Any:
-    body = {"id": f"o-{number:03}", "traceId": "t", "input": "x" * 200, "model": "gpt-4o"}
+    body = {"id": f"o-{number:03}", "traceId": "t", "input": "x" * 3_000, "model": "gpt-4o"}
     at = f"2026-11-20T12:00:{number:02}Z"
     return langfuse_record({"id": f"e-{number}", "type": "generation-create", "timestamp": at, "body": body})
 

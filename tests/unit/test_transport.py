@@ -14,6 +14,10 @@ from pipeline.stream.progress import Progress
 from pipeline.stream.transport import ChunkConsumer
 
 
+async def nobody() -> set[str]:
+    return set()
+
+
 class Consumer(ChunkConsumer):
     """Its fetch is the test's; Faust's start is left out."""
 
@@ -22,7 +26,7 @@ class Consumer(ChunkConsumer):
     def __init__(self) -> None:
         monitor = SimpleNamespace(track_tp_end_offset=lambda *_: None)
         self.app: Any = SimpleNamespace(consumer_generation_id=3, monitor=monitor)
-        self._membership = Membership("", 10.0)
+        self._membership = Membership("", 10.0, nobody)
         self._trackers = {}
         self._progress, self._ends = Progress(), {}
         self._thread: Any = SimpleNamespace(seek_to_beginning=self._to_beginning)
@@ -149,3 +153,24 @@ async def test_a_consumer_that_stops_goes_nowhere() -> None:
     consumer.during_fetch = stop
     assert await consumer.delivered() == []
     assert consumer.seeks == []
+
+
+@pytest.mark.parametrize("hosts", [set(), {"10.0.0.7"}])
+async def test_a_worker_ends_for_a_twin_and_goes_on_after_a_cut(
+    hosts: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka says "member unknown" in both cases; the group tells who has the membership."""
+
+    async def ask() -> set[str]:
+        return hosts
+
+    said: list[str] = []
+    monkeypatch.setattr(transport, "refuse", lambda _, complaint: said.append(complaint))
+    consumer = Consumer()
+    consumer._membership = Membership("worker-1", 10.0, ask)
+    consumer._thread._consumer = SimpleNamespace(_coordinator=SimpleNamespace(member_id=""))
+    for _ in range(2):
+        consumer._is_member = True
+        await consumer._look_for_a_twin()
+    assert len(said) == len(hosts)
+    assert all("'worker-1' (at 10.0.0.7)" in each for each in said)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-OWN_WAYS = frozenset({"kafka", "evaluator", "moved"})  # routes into the log that pass no front door
+OWN_WAYS = frozenset({"kafka", "evaluator"})  # routes into the log that pass no front door
+MOVED = "moved"  # how the route of a moved copy begins; stream/outcomes.py
 OTHERS = "(others)"  # projects of a chunk that has too many of them to name; stream/outcomes.py
 LETTERS_KEPT = 80 * 86_400_000_000  # microseconds: younger rejected records still have their dead letter
 LETTERS_WITHIN = 300_000_000  # microseconds from a rejected record to its row among the dead letters
@@ -24,6 +25,8 @@ class Kind(StrEnum):
     NOT_IN_LOG = "not_in_log"  # a front door was acknowledged more records than the log gave to workers
     NOT_ARCHIVED = "not_archived"  # records that the ledger calls stored and the archive has nothing of
     NO_DEAD_LETTER = "no_dead_letter"  # rejected records without a dead letter
+    LOST_MOVING = "lost_moving"  # records that left for another partition, or for the overflow, and came nowhere
+    EDGE_UNTOLD = "edge_untold"  # publications of a front door are gone: its counts are too low and prove less
 
 
 class Slot(NamedTuple):
@@ -58,7 +61,8 @@ class Finding:
     """Something that does not add up: so many records of a project and minute between two offsets, both included.
 
     `first` and `last` are None where no offsets are known. `second` is None, and `project_id` empty, where the records
-    cannot be read any more.
+    cannot be read any more. `edge_untold` has no partition (-1): `records` counts publications, `first` and `last` are
+    their numbers.
     """
 
     kind: Kind
@@ -102,6 +106,7 @@ class Balance:
     findings: list[Finding] = field(default_factory=list)
     explained: int = 0  # offsets between chunks at which the log has no record
     behind: dict[int, int] = field(default_factory=dict)  # partition -> records in the log that are not stored yet
+    overflow: dict[int, int] = field(default_factory=dict)  # partition -> records that wait in the overflow
 
     @property
     def broken(self) -> list[Finding]:
@@ -147,7 +152,7 @@ def not_in_log(
     """
     through_doors: dict[Slot, int] = {}
     for each in accounted:
-        if each.receiver not in OWN_WAYS:
+        if each.receiver not in OWN_WAYS and not each.receiver.startswith(MOVED):
             through_doors[each.slot] = through_doors.get(each.slot, 0) + each.records
     findings = []
     for edge in edges:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.errors import SettingError
 from pipeline.ops.options import Data, Json, OnlyProject, end_of, since, start_of
 
 
@@ -33,6 +34,8 @@ def ledger(
     settings, now = find_settings(data), datetime.now(UTC)
     first = start_of(start, now - timedelta(days=1))
     last = end_of(until, now + timedelta(minutes=1))
+    if first >= last:
+        raise SettingError(f"--from ({first}) is not before --to ({last}).", remedy="Write the earlier time first.")
     scope = Scope(settings.events_topic, first, last, project)
     with closing(connect(settings, timeout=600.0)) as client:
         balance = asyncio.run(take_balance(settings, client, scope, _tell))

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,10 +20,11 @@ from pipeline.ops.kafka_admin import BrokerUnreachableError, looking
 
 QUIET = 5.0  # seconds without an answer after which a read is given up
 AT_ONCE = 2_000
+NO_LIMIT = 2**63
 
 
 class Bounds(NamedTuple):
-    """The log has offsets `begin` to `end` (excluded) of a partition; `committed` is the next to fold, or None."""
+    """The log has offsets `begin` to `end` (excluded) of a partition; `committed` is the next to take, or None."""
 
     begin: int
     end: int
@@ -30,15 +32,21 @@ class Bounds(NamedTuple):
 
 
 class Log:
-    """One topic, open for reading."""
+    """One topic and the group that takes from it, open for reading."""
 
-    def __init__(self, settings: Settings, consumer: AIOKafkaConsumer) -> None:
-        self._settings, self._consumer, self._topic = settings, consumer, settings.events_topic
+    def __init__(self, settings: Settings, consumer: AIOKafkaConsumer, topic: str, group: str) -> None:
+        self._settings, self._consumer, self._topic, self._group = settings, consumer, topic, group
+
+    @property
+    def overflow(self) -> "Log":
+        """The same of the overflow topic."""
+        settings = self._settings
+        return Log(settings, self._consumer, settings.overflow_topic, settings.overflow_group)
 
     async def bounds(self) -> dict[int, Bounds]:
-        """All partitions."""
+        """All partitions; none of a topic that nobody has made."""
         async with looking(self._settings) as admin:
-            committed = await admin.list_consumer_group_offsets(self._settings.fold_group)
+            committed = await admin.list_consumer_group_offsets(self._group)
             described: list[dict[str, Any]] = await admin.describe_topics([self._topic])
         places = [TopicPartition(self._topic, part["partition"]) for topic in described for part in topic["partitions"]]
         begins = await self._consumer.beginning_offsets(places)
@@ -49,6 +57,17 @@ class Log:
             at = state.offset if state is not None and state.offset >= 0 else None
             found[place.partition] = Bounds(begins[place], ends[place], at)
         return found
+
+    async def limits(self, moment: datetime) -> dict[int, int]:
+        """Partition -> the offset from which on no record is older than `moment`; NO_LIMIT where there is none yet.
+
+        By the log's own index of times (LogAppendTime). Of what retention took, the first offset that is left.
+        """
+        async with looking(self._settings) as admin:
+            described: list[dict[str, Any]] = await admin.describe_topics([self._topic])
+        places = [TopicPartition(self._topic, part["partition"]) for topic in described for part in topic["partitions"]]
+        at = await self._consumer.offsets_for_times(dict.fromkeys(places, int(moment.timestamp() * 1000)))
+        return {place.partition: found.offset if found else NO_LIMIT for place, found in at.items()}
 
     async def records(self, partition: int, first: int, last: int) -> AsyncIterator[Record]:
         """Every record of a partition from `first` to `last` (included) that the log still has."""
@@ -86,7 +105,7 @@ async def open_log(settings: Settings) -> AsyncIterator[Log]:
     try:
         async with asyncio.timeout(QUIET * 2):
             await consumer.start()
-        yield Log(settings, consumer)
+        yield Log(settings, consumer, settings.events_topic, settings.fold_group)
     except (KafkaError, OSError) as error:  # OSError covers TimeoutError
         raise BrokerUnreachableError(
             f"Kafka at {settings.kafka_bootstrap} did not answer: {str(error) or type(error).__name__}.",

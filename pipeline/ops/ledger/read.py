@@ -1,7 +1,7 @@
 """What the store tells: coverage, outcomes, counts of the edge, the archive. SQL in sql/*.sql; all of it reads only."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -12,16 +12,33 @@ from clickhouse_connect.driver.client import Client
 from pipeline.ops.ledger.balance import Accounted, Edge, Slot
 
 SQL = Path(__file__).parent / "sql"
+_MINUTE_IS = "{} >= toDateTime64(%(start)s, 6, 'UTC') AND {} < toDateTime64(%(until)s, 6, 'UTC')"
+_OF_THE_MINUTES = (
+    f"arrayExists(each -> {_MINUTE_IS.format('each', 'each')}, minutes)",
+    _MINUTE_IS.format("minute", "minute"),
+)  # chunks, and what is chosen of them
+_MOVED = ("arrayExists(each -> startsWith(each, 'moved:'), receivers)", "startsWith(receiver, 'moved:')")
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Minutes of the log from `start` (included) until `until` (excluded), of one project or, with "", of all."""
+    """Minutes of the log from `start` (included) until `until` (excluded), of one project or, with "", of all.
+
+    `limits`: partition -> an offset from which on the log has no record of these minutes; without any, all is read.
+    """
 
     topic: str
     start: datetime
     until: datetime
     project: str = ""
+    limits: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def within(self) -> str:
+        """Chunks that begin before the limit of their partition, as a condition that the table's key can answer."""
+        if not self.limits:
+            return "1"
+        return " OR ".join(f"(partition = {number:d} AND first < {end:d})" for number, end in self.limits.items())
 
     def parameters(self) -> dict[str, Any]:
         """As the queries name them."""
@@ -31,6 +48,16 @@ class Scope:
             "until": _minute(self.until),
             "project": self.project,
         }
+
+
+class Untold(NamedTuple):
+    """Publications `first` to `last` of a front door that are not there; what came after was told at `second`."""
+
+    topic: str
+    instance: str
+    first: int
+    last: int
+    second: int
 
 
 class Covered(NamedTuple):
@@ -44,13 +71,24 @@ class Covered(NamedTuple):
 
 def covered(client: Client, scope: Scope) -> list[Covered]:
     """Every partition of which the ledger knows anything; gaps only where something was stored since the start."""
-    rows = client.query(sql("covered"), parameters=scope.parameters()).result_rows
+    query = sql("covered").format(within=scope.within)
+    rows = client.query(query, parameters=scope.parameters()).result_rows
     return [Covered(int(row[0]), int(row[1]), int(row[2]), [(int(a), int(b)) for a, b in row[3]]) for row in rows]
 
 
 def accounted(client: Client, scope: Scope) -> list[Accounted]:
     """What became of the records of the scope."""
-    rows = client.query(sql("outcomes"), parameters=scope.parameters()).result_rows
+    return _outcomes(client, scope, scope.within, *_OF_THE_MINUTES)
+
+
+def arrived(client: Client, scope: Scope) -> list[Accounted]:
+    """What became of records that were moved, from whatever minute, and stored since the scope began."""
+    return _outcomes(client, scope, "1", *_MOVED)
+
+
+def _outcomes(client: Client, scope: Scope, within: str, chunks: str, chosen: str) -> list[Accounted]:
+    query = sql("outcomes").format(within=within, chunks=chunks, chosen=chosen)
+    rows = client.query(query, parameters=scope.parameters()).result_rows
     return [Accounted(Slot(*row[:3]), *row[3:]) for row in rows]
 
 
@@ -82,9 +120,18 @@ def archive_begins(client: Client, projects: Iterable[str]) -> dict[str, int]:
     ).result_rows}  # fmt: skip
 
 
-def not_archived(client: Client, topic: str, slot: Slot) -> list[int]:
-    """Offsets of a slot that should be in the archive and are not, ascending, at most 10,000."""
-    parameters = {"topic": topic, "project": slot.project_id, "second": slot.second, "partition": slot.partition}
+def untold(client: Client, scope: Scope) -> list[Untold]:
+    """Publications of front doors that are missing between others of theirs."""
+    rows = client.query(sql("untold"), parameters=scope.parameters()).result_rows
+    return [Untold(str(row[0]), str(row[1]), int(row[2]), int(row[3]), int(row[4])) for row in rows]
+
+
+def not_archived(client: Client, topic: str, slot: Slot, outcome: str = "stored") -> list[int]:
+    """Offsets of a slot that became this and of which the archive has nothing, ascending, at most 10,000."""
+    parameters = {
+        "topic": topic, "project": slot.project_id, "second": slot.second, "partition": slot.partition,
+        "outcome": outcome,
+    }  # fmt: skip
     return [int(row[0]) for row in client.query(sql("not_archived"), parameters=parameters).result_rows]
 
 

@@ -18,6 +18,8 @@ SAYS = {
     Kind.NOT_IN_LOG: "acknowledged to a front door, but the log did not give them to a worker: Kafka lost them",
     Kind.NOT_ARCHIVED: "stored by the ledger, but not in the archive",
     Kind.NO_DEAD_LETTER: "rejected, but without a dead letter",
+    Kind.LOST_MOVING: "sent on to another partition, or left in the overflow, but they came nowhere: lost on the way",
+    Kind.EDGE_UNTOLD: "of a front door are gone: what it accepted is counted too low",
 }
 _COUNTS = ("accepted", "stored", "duplicate", "rejected", "ignored", "missing", "moved")
 MOST_LINES = 50
@@ -46,6 +48,8 @@ def print_balance(balance: Balance, scope: Scope, *, as_json: bool) -> None:
         print(f"... and {more} more: --json tells all")
     waiting = sum(balance.behind.values())
     print(f"{balance.explained} offsets hold no record; {waiting} records are not stored yet")
+    if overflowing := sum(balance.overflow.values()):
+        print(f"{overflowing} records wait in the overflow")
     print("The ledger balances: accepted = stored + duplicate + rejected + ignored" if balance.balanced
           else "The ledger does not balance.")  # fmt: skip
 
@@ -64,6 +68,8 @@ def _by_project(lines: Iterable[Line]) -> list[tuple[Line, int]]:
 
 
 def _sentence(finding: Finding) -> str:
+    if finding.kind is Kind.EDGE_UNTOLD:
+        return f"{finding.topic}: publications {finding.first} to {finding.last} {SAYS[finding.kind]}"
     where = f"{finding.topic} partition {finding.partition}"
     if finding.first is not None:
         where += f" offsets {finding.first} to {finding.last}"
@@ -92,6 +98,7 @@ def _plain(balance: Balance, scope: Scope) -> dict[str, Any]:
         ],
         "findings": [_plain_finding(finding) for finding in balance.findings],
         "offsets_without_record": balance.explained,
+        "in_overflow": {str(partition): records for partition, records in sorted(balance.overflow.items())},
         "not_stored_yet": {str(partition): records for partition, records in sorted(balance.behind.items())},
     }
 

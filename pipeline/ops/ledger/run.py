@@ -1,5 +1,6 @@
 """Taking the balance: 1 the log's bounds, 2 what is covered, 3 what the edge accepted, 4 what became of the records,
-5 what is archived, and what is among the dead letters. 6 What does not add up is looked at in the log itself.
+5 what is archived, and what is among the dead letters. 6 What does not add up is looked at in the log itself. 7 What
+was moved is followed to its end (moving.py).
 
 The order of reading makes a running stream no fault: what was committed before 2 must be covered in 2, what the edge
 counts below 2's end must be in 4, and what 4 calls stored must be in 5.
@@ -9,15 +10,12 @@ How it fails: StoreError or clickhouse-connect's errors, BrokerUnreachableError.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from clickhouse_connect.driver.client import Client
 
 from pipeline.config import Settings
-from pipeline.events.decode import decode_record, header
-from pipeline.events.headers import PROJECT
-from pipeline.events.keys import event_identity
-from pipeline.events.model import Record
-from pipeline.events.reasons import DecodeError
 from pipeline.ops.ledger import read
 from pipeline.ops.ledger.balance import (
     LETTERS_KEPT,
@@ -32,13 +30,16 @@ from pipeline.ops.ledger.balance import (
     runs,
     short,
 )
-from pipeline.ops.ledger.log import Bounds, Log, open_log
+from pipeline.ops.ledger.elsewhere import archived_elsewhere, project_of
+from pipeline.ops.ledger.log import NO_LIMIT, Bounds, Log, open_log
+from pipeline.ops.ledger.moving import Overflowing, lost_moving, stored_to
 from pipeline.ops.ledger.read import Covered, Scope
 
 Progress = Callable[[str], None]
 SLOTS_LOOKED_AT = 200  # of those that lack something in the archive; more say the same
 MINUTE = 60_000_000  # microseconds
-NO_LIMIT = 2**62
+ALWAYS = 2**62  # later than any time
+MARGIN = timedelta(hours=1)
 
 
 async def take_balance(
@@ -46,19 +47,20 @@ async def take_balance(
 ) -> Balance:
     """Everything about the scope. Queries run beside the loop."""
     async with open_log(settings) as log:
-        bounds = await log.bounds()  # 1
+        overflow = Overflowing(settings.overflow_topic, log.overflow, await log.overflow.bounds())
+        bounds, scope = await _bounded(log, scope)  # 1
         progress("what is covered")
         told = await asyncio.to_thread(read.covered, client, scope)  # 2
         findings, explained = await _uncovered(log, scope, bounds, told)
         progress("what became of the records")
         edges = await asyncio.to_thread(read.edges, client, scope)  # 3
         accounted = await asyncio.to_thread(read.accounted, client, scope)  # 4
-        stored_to = {each.partition: _stored_to(each, bounds.get(each.partition)) for each in told}
-        findings += not_in_log(scope.topic, edges, accounted, stored_to)
+        reached = {each.partition: stored_to(each, bounds.get(each.partition)) for each in told}
+        findings += not_in_log(scope.topic, edges, accounted, reached)
         lines = lines_of(accounted, edges)
         progress("what is archived")
         archived = await asyncio.to_thread(read.archived, client, scope)  # 5
-        lacking = short(accounted, "stored", archived, NO_LIMIT)  # the archive is written before the ledger
+        lacking = short(accounted, "stored", archived, ALWAYS)  # the archive is written before the ledger
         findings += await _not_archived(log, client, scope, lacking, lines)  # 6
         now = time.time_ns() // 1000
         letters = await asyncio.to_thread(read.dead_letters, client, scope)
@@ -68,9 +70,41 @@ async def take_balance(
             for slot, records in sorted(unsent.items())
             if slot.second * 1_000_000 > now - LETTERS_KEPT
         ]
+        progress("what became of moved records")
+        findings += await lost_moving(log, client, scope, overflow, accounted)  # 7
+        findings += await _untold(client, settings, scope)
     _note_missing(lines, findings)
-    behind = {number: bound.end - max(stored_to.get(number, 0), bound.begin) for number, bound in bounds.items()}
-    return Balance([lines[key] for key in sorted(lines)], findings, explained, behind)
+    behind = {number: max(each.end - max(reached.get(number, 0), each.begin), 0) for number, each in bounds.items()}
+    return Balance([lines[key] for key in sorted(lines)], findings, explained, behind, overflow.waiting)
+
+
+async def _bounded(log: Log, scope: Scope) -> tuple[dict[int, Bounds], Scope]:
+    """The log's bounds, cut where the scope ends, and the scope with these limits.
+
+    A margin of an hour: two brokers that lead a partition one after the other need not agree on the time.
+    """
+    bounds = await log.bounds()
+    if scope.until + MARGIN >= datetime.now(UTC):
+        return bounds, scope
+    limits = await log.limits(scope.until + MARGIN)
+    cut = {
+        number: each._replace(
+            end=max(min(each.end, limits.get(number, NO_LIMIT)), each.begin),
+            committed=None if each.committed is None else min(each.committed, limits.get(number, NO_LIMIT)),
+        )
+        for number, each in bounds.items()
+    }
+    return cut, replace(scope, limits=limits)
+
+
+async def _untold(client: Client, settings: Settings, scope: Scope) -> list[Finding]:
+    """Publications of front doors that are gone; whose records they counted nobody knows."""
+    found = []
+    for topic in (settings.events_topic, settings.overflow_topic):
+        for each in await asyncio.to_thread(read.untold, client, replace(scope, topic=topic)):
+            missing = each.last - each.first + 1
+            found.append(Finding(Kind.EDGE_UNTOLD, topic, -1, each.first, each.last, missing, "", each.second))
+    return found
 
 
 async def _uncovered(
@@ -88,22 +122,16 @@ async def _uncovered(
             continue
         found: dict[tuple[str, int], list[int]] = {}
         async for record in log.records(partition, max(first, begin), last):
-            found.setdefault((_project_of(record), record.timestamp // MINUTE * 60), []).append(record.offset)
+            found.setdefault((project_of(record), record.timestamp // MINUTE * 60), []).append(record.offset)
         explained += last - max(first, begin) + 1 - sum(map(len, found.values()))
         for (project, second), offsets in found.items():
-            if scope.project in ("", project):
+            if scope.project in ("", project) and second < scope.until.timestamp():
                 findings.append(
                     Finding(
                         Kind.UNCOVERED, scope.topic, partition, offsets[0], offsets[-1], len(offsets), project, second
                     )
                 )
     return findings, explained
-
-
-def _stored_to(told: Covered, bound: Bounds | None) -> int:
-    """Up to which offset nothing is in flight: a chunk whose traces are read back is stored after later ones."""
-    committed = (bound.committed if bound else None) or 0
-    return min((first for first, last in told.gaps if last >= committed), default=told.end)
 
 
 def _holes(bounds: dict[int, Bounds], told: dict[int, Covered]) -> Iterable[tuple[int, int, int]]:
@@ -144,7 +172,7 @@ async def _not_archived(
     findings: list[Finding] = []
     for slot in sorted(kept)[:SLOTS_LOOKED_AT]:
         offsets = await asyncio.to_thread(read.not_archived, client, scope.topic, slot)
-        elsewhere = await _archived_elsewhere(log, client, slot, offsets)
+        elsewhere = (await archived_elsewhere(log, client, slot, offsets)).archived
         line = lines[slot.project_id, slot.second]
         line.stored -= len(elsewhere)
         line.duplicate += len(elsewhere)
@@ -159,42 +187,17 @@ async def _not_archived(
     return findings
 
 
-async def _archived_elsewhere(log: Log, client: Client, slot: Slot, offsets: Sequence[int]) -> set[int]:
-    """Those of the offsets whose events the archive has from other offsets."""
-    identities: dict[int, set[tuple[str, str, str, bytes]]] = {}
-    async for record in log.at(slot.partition, offsets):
-        try:
-            events = decode_record(record, NO_LIMIT)
-        except DecodeError:
-            continue  # stored by another version of the code; then it stays a finding
-        value = record.value or b""
-        identities[record.offset] = {
-            (event.project_id, event.trace_id, event.event_id, event_identity(event.event_id, value))
-            for event in events
-        }
-    traces = sorted({(each[0], each[1]) for some in identities.values() for each in some})
-    there = await asyncio.to_thread(read.archived_anywhere, client, traces)
-    return {offset for offset, some in identities.items() if some and some <= there}
-
-
 def _note_missing(lines: dict[tuple[str, int], Line], findings: Iterable[Finding]) -> None:
     """What is missing of each line. A record that was never covered is missed by the edge's count, too: the greater."""
     missing: dict[tuple[str, int], dict[Kind, int]] = {}
     for finding in findings:
-        if finding.second is not None and finding.kind is not Kind.NO_DEAD_LETTER:
+        if finding.second is not None and finding.kind not in (Kind.NO_DEAD_LETTER, Kind.EDGE_UNTOLD):
             kinds = missing.setdefault((finding.project_id, finding.second), {})
             kinds[finding.kind] = kinds.get(finding.kind, 0) + finding.records
     for (project, second), kinds in missing.items():
         line = lines.setdefault((project, second), Line(project, second))
-        line.missing = kinds.get(Kind.NOT_ARCHIVED, 0) + max(
-            kinds.get(Kind.UNCOVERED, 0), kinds.get(Kind.NOT_IN_LOG, 0)
+        line.missing = (
+            kinds.get(Kind.NOT_ARCHIVED, 0)
+            + kinds.get(Kind.LOST_MOVING, 0)
+            + max(kinds.get(Kind.UNCOVERED, 0), kinds.get(Kind.NOT_IN_LOG, 0))
         )
-
-
-def _project_of(record: Record) -> str:
-    """As the header tells, else as the key begins, else nobody's."""
-    named = header(record, PROJECT)
-    if named is not None:
-        return named.decode(errors="replace")
-    project, slash, _ = (record.key or b"").partition(b"/")
-    return project.decode(errors="replace") if slash else ""

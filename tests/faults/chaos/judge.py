@@ -1,14 +1,15 @@
-"""What a fault did: everything that was sent against everything that is in the store, and the ledger's own account.
+"""What a fault did: everything that was sent against everything that is in the store, and the product's own account.
 
 Rule: nobody is asked but the producers (what was sent), Kafka (what the log has, what is committed) and ClickHouse.
 The rows must be those that the oracle makes of the events sent, whatever order, repetition or fault they went
-through.
+through. Beside that the product's own commands must say that all is well (account.py): the ledger, and the audit.
 """
 
 import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -20,6 +21,7 @@ from pipeline.events.decode import decode_record
 from pipeline.events.keys import event_identity
 from pipeline.events.model import Micros, Record
 from pipeline.ops.kafka_admin import BrokerUnreachableError
+from tests.faults.chaos.account import own_account
 from tests.faults.chaos.bed import Bed
 from tests.faults.chaos.load import Load
 from tests.fixtures.shown import shown
@@ -41,7 +43,7 @@ class Verdict:
     double: int = 0  # rows that should not be there, traces that count more events than there are
     wrong: int = 0  # rows that say something else than the oracle
     unevaluated: int = 0  # settled traces without their one score
-    ledger: list[str] = field(default_factory=list)  # what does not balance
+    ledger: list[str] = field(default_factory=list)  # what does not balance, and what the audit finds
     details: list[str] = field(default_factory=list)  # the first differences
 
     @property
@@ -76,8 +78,8 @@ def _undone(bed: Bed, load: Load) -> str | None:
     return None
 
 
-def judge(bed: Bed, load: Load, began: Mapping[int, int]) -> Verdict:
-    """Compare. `began` is where the log ended, by partition, before the load."""
+def judge(bed: Bed, load: Load, began: Mapping[int, int], since: datetime) -> Verdict:
+    """Compare. `began` is where the log ended, by partition, before the load; `since` when that was."""
     expected_events = {(each.event.event_id, each.identity.hex()): each for each in known(load.known)}
     logged, records = asyncio.run(read_log(bed.settings, began))
     archived = _archived(bed, load)
@@ -92,7 +94,7 @@ def judge(bed: Bed, load: Load, began: Mapping[int, int]) -> Verdict:
         f"trace {id_} counts {has} events, {should} are archived" for id_, has, should in miscounted[:5]
     ]
     verdict.unevaluated = _unevaluated(bed, load)
-    verdict.ledger = ledger_gaps(bed)
+    verdict.ledger = own_account(bed.settings, since)
     if unknown := {each for each in logged if each not in archived}:
         verdict.ledger.append(f"{len(unknown)} events are in the log and not in the archive")
     if unsent := archived - logged:
@@ -140,22 +142,6 @@ def _unevaluated(bed: Bed, load: Load) -> int:
         SELECT count() FROM traces
         LEFT JOIN (SELECT trace_id, count() AS n FROM scores WHERE {where} AND source = 'EVAL' GROUP BY trace_id)
         AS made USING (trace_id) WHERE {where} AND made.n != 1""")
-
-
-def ledger_gaps(bed: Bed) -> list[str]:
-    """Committed offsets that no stored range covers, and the other way round."""
-    ends = asyncio.run(end_offsets(bed.settings))
-    sql = "SELECT partition, first, last FROM offset_ranges FINAL ORDER BY partition, first, last"
-    covered = dict.fromkeys(ends, 0)
-    gaps: list[str] = []
-    for partition, first, last in bed.stack.client.query(sql).result_rows:
-        if first > covered[partition]:
-            gaps.append(f"partition {partition}: offsets {covered[partition]} to {first - 1} are in no range")
-        covered[partition] = max(covered[partition], last + 1)
-    gaps += [
-        f"partition {p}: offsets {covered[p]} to {ends[p] - 1} are in no range" for p in ends if covered[p] < ends[p]
-    ]
-    return gaps + [f"partition {p}: {covered[p] - ends[p]} offsets too many" for p in ends if covered[p] > ends[p]]
 
 
 async def end_offsets(settings: Settings) -> dict[int, int]:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.faults.chaos.bed import WORKERS, Bed
@@ -57,6 +58,7 @@ class Run:
 
     def __init__(self, bed: Bed, scenario: Scenario, number: int, pace: Pace) -> None:
         self.began = asyncio.run(end_offsets(bed.settings))  # where the log ended
+        self.since = datetime.now(UTC)
         self.load = Load(bed.settings, bed.http, bed.key, number, pace.events_per_second)
         self._bed, self._scenario, self._pace = bed, scenario, pace
 
@@ -77,7 +79,7 @@ class Run:
         ended = {name: kept.ended - ended.get(name, 0) for name, kept in bed.kept.items()}
         result = Result(
             scenario.name, scenario.fault, scenario.since.value, end - begin, recovery, load.sent, load.tried_again,
-            {name: count for name, count in ended.items() if count}, judge(bed, load, self.began), failure,
+            {name: count for name, count in ended.items() if count}, judge(bed, load, self.began, self.since), failure,
         )  # fmt: skip
         tell(f"  {'good' if result.good else 'BAD'}: {result.verdict} {result.ended or ''}")
         return result

@@ -197,6 +197,11 @@ SCENARIOS = (
         for_a_while(broker_is, CUT_OFF, 20),
     ),
     Scenario(
+        "broker-cut-twice",
+        "workers cut off from the broker for 8 s, longer than their session, twice within six sessions",
+        [*for_a_while(broker_is, CUT_OFF, 8), wait(8), *for_a_while(broker_is, CUT_OFF, 8)],
+    ),
+    Scenario(
         "broker-hangs",
         "broker says nothing to workers for 20 s, longer than their session",
         for_a_while(broker_is, BLACK_HOLE, 20),

@@ -11,11 +11,11 @@ WITH told AS
     (
         SELECT partition, first, last
         FROM offset_ranges
-        WHERE topic = %(topic)s AND stored_at >= toDateTime64(%(start)s, 6, 'UTC')
+        WHERE topic = %(topic)s AND stored_at >= toDateTime64(%(start)s, 6, 'UTC') AND ({within})
         UNION ALL
         SELECT partition, min(first), max(last)    -- what lies further back is one chunk here
         FROM offset_ranges
-        WHERE topic = %(topic)s AND stored_at < toDateTime64(%(start)s, 6, 'UTC')
+        WHERE topic = %(topic)s AND stored_at < toDateTime64(%(start)s, 6, 'UTC') AND ({within})
         GROUP BY partition
     )
 )

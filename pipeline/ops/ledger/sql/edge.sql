@@ -7,6 +7,7 @@ FROM
     SELECT arrayJoin(arrayZip(projects, minutes, partitions, records, firsts, lasts)) AS each
     FROM edge_counts FINAL
     WHERE topic = %(topic)s AND published_at >= toDateTime64(%(start)s, 6, 'UTC') - INTERVAL 1 HOUR   -- two clocks
+        AND published_at < toDateTime64(%(until)s, 6, 'UTC') + INTERVAL 1 DAY   -- Kafka may have taken nothing for a while
 )
 WHERE each.2 >= toDateTime64(%(start)s, 6, 'UTC') AND each.2 < toDateTime64(%(until)s, 6, 'UTC')
     AND (%(project)s = '' OR project_id = %(project)s)

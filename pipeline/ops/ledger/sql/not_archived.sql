@@ -1,4 +1,4 @@
--- Offsets of one partition whose records the ledger calls stored and the archive has nothing of, in one minute of a project.
+-- Offsets of one partition whose records became one thing (stored, moved) and the archive has nothing of, in one minute of a project.
 WITH told AS
 (
     SELECT *
@@ -19,7 +19,7 @@ FROM
     ) AS record
     GROUP BY offset
 )
-WHERE newest = (%(project)s, toDateTime64(%(second)s, 6, 'UTC'), 'stored')
+WHERE newest = (%(project)s, toDateTime64(%(second)s, 6, 'UTC'), %(outcome)s)
     AND offset NOT IN
     (
         SELECT offset

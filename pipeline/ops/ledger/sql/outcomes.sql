@@ -1,4 +1,4 @@
--- What became of the records that the log took in some minutes, by project, minute, partition, route and outcome; and
+-- What became of the records of some chunks (of those that the log took in some minutes, or of those that were moved), by project, minute, partition, route and outcome; and
 -- when the last of them was stored. A chunk that overlaps none tells sums. Of chunks that overlap each offset is
 -- looked at by itself and counts once, as the chunk that was stored last says.
 WITH
@@ -7,8 +7,7 @@ WITH
         SELECT *
         FROM offset_ranges FINAL
         WHERE topic = %(topic)s AND stored_at >= toDateTime64(%(start)s, 6, 'UTC') - INTERVAL 1 HOUR   -- two clocks
-            AND arrayExists(
-                each -> each >= toDateTime64(%(start)s, 6, 'UTC') AND each < toDateTime64(%(until)s, 6, 'UTC'), minutes)
+            AND ({within}) AND {chunks}
     ),
     overlapping AS
     (
@@ -59,6 +58,6 @@ FROM
     )
     GROUP BY partition, newest
 )
-WHERE minute >= toDateTime64(%(start)s, 6, 'UTC') AND minute < toDateTime64(%(until)s, 6, 'UTC')
+WHERE {chosen}
     AND (%(project)s = '' OR project_id = %(project)s)
 GROUP BY project_id, minute, partition, receiver, outcome
