@@ -130,14 +130,17 @@ def worker(data: Data = None) -> None:
 
 @app.command(rich_help_panel="Run")
 def evaluate(data: Data = None) -> None:
-    """Run one evaluator: it scores settled traces by the rules of their projects. One of them watches ledger and audit.
+    """Run one evaluator: it scores settled traces by the rules of their projects.
+
+    One of them watches ledger and audit, and removes media that no row refers to any more.
 
     Example: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 spanfold evaluate`
     """
     from pipeline.audit.watch import watch
+    from pipeline.ops.retention.watch import sweep_media
     from pipeline.stream.worker import run_evaluator
 
-    run_evaluator(_as_role(data, "evaluator"), watch)
+    run_evaluator(_as_role(data, "evaluator"), watch, sweep_media)
 
 
 @app.command(rich_help_panel="Set up")

@@ -193,7 +193,14 @@ class Settings(BaseSettings):
         0.1, ge=0, le=1, description="Share of traces that a new project's rule `has_output` looks at; 0 makes no rule."
     )
 
+    media_interval: float = Field(
+        86_400.0, ge=0, description="Seconds between two looks for media that no row refers to any more; 0: never."
+    )
+
     # Ledger and audit
+    ledger_days: int = Field(
+        400, ge=30, le=36_500, description="Days that the ledger's tables stay; more than the log keeps records."
+    )
     watch_interval: float = Field(
         60.0, ge=0, description="Seconds between two looks of ledger and audit at what is recent; 0: they never look."
     )

@@ -13,6 +13,7 @@ trace without rows, which the next audit finds.
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from uuid import uuid4
 
 from clickhouse_connect.driver.client import Client
@@ -25,9 +26,10 @@ from pipeline.events.priced import Pricer
 from pipeline.store import tables
 from pipeline.store.insert import Inserter
 from pipeline.store.rows import TraceRow
+from pipeline.stream.archived import Keep
 from pipeline.stream.refold import Refold, refold
 from pipeline.stream.retention import Keeps
-from pipeline.stream.rows import Rows, tombstones
+from pipeline.stream.rows import Rows, Until, tombstones
 
 TABLES = {"trace": tables.TRACES, "observation": tables.OBSERVATIONS, "score": tables.SCORES}
 
@@ -37,10 +39,19 @@ class RefusedRowsError(SpanfoldError):
 
 
 class Mender:
-    """Writes; one trace at a time."""
+    """Writes; one trace at a time. `keep` stores the media of its events before that (stream/archived.py)."""
 
-    def __init__(self, client: Client, store: Inserter, keeps: Keeps, trace_bytes: int, *, trust_archive: bool) -> None:
-        self._client, self._store, self._keeps = client, store, keeps
+    def __init__(
+        self,
+        client: Client,
+        store: Inserter,
+        keeps: Keeps,
+        trace_bytes: int,
+        *,
+        trust_archive: bool,
+        keep: Keep | None = None,
+    ) -> None:
+        self._client, self._store, self._keeps, self._keep = client, store, keeps, keep
         self._trace_bytes, self._trust_archive = trace_bytes, trust_archive
 
     async def mend(self, wrong: Diagnosis, claims: Sequence[Claim], price: Pricer) -> bool:
@@ -59,12 +70,12 @@ class Mender:
             await self._insert(portion)  # 2
             last = portion
         if wrong.stray:
-            until = self._keeps.rows_until(*wrong.name, folded.state.first_seen)
+            until = partial(self._keeps.rows_until, *wrong.name)
             await self._insert(_taken_back(folded, wrong.stray, last.traces, now, until))  # 3
         return True
 
     def _fold(self, wrong: Diagnosis, price: Pricer) -> Refold | None:
-        for folded in refold(self._client, [wrong.name], price, self._trace_bytes):
+        for folded in refold(self._client, [wrong.name], price, self._trace_bytes, self._keep):
             same = folded.archived == wrong.archived and not folded.unreadable and not folded.found
             return folded if same else None
         empty = Refold(self._client, wrong.name)
@@ -94,12 +105,12 @@ class Mender:
             )
 
 
-def _taken_back(folded: Refold, stray: Iterable[Stored], traces: Sequence[TraceRow], now: Micros, expires: int) -> Rows:
+def _taken_back(folded: Refold, stray: Iterable[Stored], traces: Sequence[TraceRow], now: Micros, until: Until) -> Rows:
     """A tombstone over each stray row. One that claims more than is archived is deleted instead; what lay below it is
     covered by the version of what is right."""
     rows = Rows([], [], [])
     for row in stray:
-        made = tombstones(folded.state, row.key.kind, row.key.id, traces, now, expires)
+        made = tombstones(folded.state, row.key.kind, row.key.id, traces, now, until)
         seen, least = Micros(row.first_seen), row.row_version if row.events <= folded.archived else 0
         rows.traces.extend(
             each._replace(first_seen=seen, row_version=max(least, each.row_version)) for each in made.traces

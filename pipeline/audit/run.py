@@ -32,6 +32,7 @@ from pipeline.registry import Registry, open_registry
 from pipeline.store.client import connect
 from pipeline.store.insert import Inserter
 from pipeline.store.lookups import TraceKey
+from pipeline.stream.media import open_media
 from pipeline.stream.retention import RetentionBook
 
 EXAMPLES = 1_000  # findings that are kept; all are counted
@@ -107,7 +108,10 @@ class Audit:
         self._registry = open_registry(settings.registry)
         self._books = Books(self._registry)
         self._keeps = RetentionBook(self._registry)
-        self._mender = Mender(self.client, self._store, self._keeps, settings.trace_bytes, trust_archive=trust_archive)
+        keep = open_media(settings).put if fix else None
+        self._mender = Mender(
+            self.client, self._store, self._keeps, settings.trace_bytes, trust_archive=trust_archive, keep=keep
+        )
 
     def close(self) -> None:
         """Stop the threads."""

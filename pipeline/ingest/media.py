@@ -44,11 +44,8 @@ async def declare(request: Request) -> Response:
     front, principal = front_of(request), await admit_fully(request)
     async with json_body(request, principal) as body:
         media = declared_media(body, front.settings.max_media_bytes)
-    found = await _blocking(front.media.find, principal.project.id, media.id)
-    url = None
-    if found is None or found.uploaded_at is None:
-        await _blocking(front.media.keep, principal.project.id, media)
-        url = _url(request, front, "PUT", principal.project.id, media.id)
+    there = await _blocking(front.media.declare, principal.project.id, media)
+    url = None if there else _url(request, front, "PUT", principal.project.id, media.id)
     return json_answer({"mediaId": media.id, "uploadUrl": url}, 201)
 
 

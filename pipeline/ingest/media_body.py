@@ -51,7 +51,8 @@ def declared_media(body: bytes, limit: int) -> Media:
     if declared.content_length > limit:
         raise too_large(limit)
     digest = _digest(declared.sha256_hash)
-    return Media(media_id_of(digest), content_type, declared.content_length, declared.sha256_hash)
+    held = bool(declared.dataset_item_id)
+    return Media(media_id_of(digest), content_type, declared.content_length, declared.sha256_hash, held=held)
 
 
 def reported_upload(body: bytes) -> int:

@@ -268,6 +268,10 @@ class Metric(StrEnum):
             "seconds", Role.EVALUATOR, "When ledger and audit were through last, Unix time; 0: not yet, or not here."
         ),
     )
+    MEDIA_REMOVED = (
+        "spanfold_media_removed_total",
+        counter("media", Role.EVALUATOR, "Media that left, since no row refers to them any more."),
+    )
 
     # the front door
     INGEST_EVENTS = (

@@ -17,7 +17,8 @@ from pipeline.events.priced import Pricer
 from pipeline.replay.scope import Chosen, made
 from pipeline.store.lookups import TraceKey
 from pipeline.store.rows import RawEventRow
-from pipeline.stream.refold import Keep, Refold, RefoldError, refold
+from pipeline.stream.archived import Keep
+from pipeline.stream.refold import Refold, RefoldError, refold
 from pipeline.stream.retention import Keeps
 from pipeline.stream.rows import Rows
 
@@ -56,7 +57,7 @@ class Folder:
     """Makes portions. `client` looks at the archive and the live tables."""
 
     def __init__(self, client: Client, price: Pricer, trace_bytes: int, keeps: Keeps, keep: Keep | None) -> None:
-        """`keeps` knows how long rows stay; `keep` is given the media in the events, see stream/refold.py."""
+        """`keeps` knows how long rows stay; `keep` is given the media in the events, see stream/archived.py."""
         self._client, self._price, self._trace_bytes = client, price, trace_bytes
         self._keeps, self._keep = keeps, keep
 

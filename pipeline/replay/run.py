@@ -23,10 +23,10 @@ from typing import NamedTuple, Self
 import orjson
 from clickhouse_connect.driver.client import Client
 
-from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
 from pipeline.errors import SettingError
 from pipeline.ops.reprice.run import TAKEN_SECONDS
+from pipeline.ops.retention.rules import read_rules
 from pipeline.registry import Registry, open_registry
 from pipeline.replay import epoch as epochs
 from pipeline.replay.fold import Folder, Portion
@@ -37,7 +37,7 @@ from pipeline.replay.write import Writer
 from pipeline.store.client import connect
 from pipeline.store.lookups import TraceKey
 from pipeline.store.rows import EPOCH_STEP
-from pipeline.stream.media import MediaKeeper
+from pipeline.stream.media import open_media
 from pipeline.stream.retention import RetentionBook
 
 ROUNDS = 3  # of catching up: what is behind after them is in flight, and some worker's
@@ -155,9 +155,9 @@ class Work:
     def __init__(self, place: Place, run: Run, target: Client | None, reason: str, progress: Progress) -> None:
         self._place, self._run, self._progress = place, run, progress
         price = epochs.pricer(place.registry, run.epoch)
-        keep = MediaKeeper(MediaStore(open_blobs(place.settings.blobs))).put
-        self._folder = Folder(place.client, price, place.settings.trace_bytes, place.keeps, keep)
-        self._writer = Writer(place.client, target, run.epoch, reason)
+        keep = open_media(place.settings)
+        self._folder = Folder(place.client, price, place.settings.trace_bytes, place.keeps, keep.put)
+        self._writer = Writer(place.client, target, run.epoch, reason, read_rules(place.registry))
         self._folding = ThreadPoolExecutor(1, "fold")  # always the same: each thread has memory of its own
         self.report = Report(run.epoch, Counter(run.counts), resumed_after=run.after)
 

@@ -23,14 +23,16 @@ from pipeline import __version__
 from pipeline.config import Settings
 from pipeline.errors import SpanfoldError
 from pipeline.ops.reprice.run import TAKEN_SECONDS
+from pipeline.ops.retention.rules import Rules, read_rules
 from pipeline.replay import epoch as epochs
 from pipeline.replay.compare import KEYS, Comparison, compare, pieces
 from pipeline.replay.run import Place, Progress, Question, Report, Work, now
 from pipeline.replay.runs import DISCARDED, DONE, RUNNING, SWAPPED, SWAPPING, Run, check_no_swap, remember, shadow_run
-from pipeline.replay.scope import sql
+from pipeline.replay.scope import BIG_QUERY, sql
 from pipeline.replay.shadow import drop_shadow, shadow_settings
 from pipeline.replay.write import TOMBSTONE
 from pipeline.store.lookups import stored_columns
+from pipeline.store.retention import BOUNDED, Kind
 from pipeline.store.tables import OBSERVATIONS, SCORES, TRACES
 
 PIECE_ROWS = 500_000
@@ -86,7 +88,7 @@ def swap(
         say(f"{late} traces got events meanwhile and were made once more")
         database = shadow_settings(settings).clickhouse_database
         _bury(place.client, database, run.epoch)  # 4
-        _note(place.client, database, run.epoch, reason)
+        _note(place.client, database, run.epoch, reason, read_rules(place.registry))
         for table in MOVED:
             say(f"{_move(place.client, database, table)} partitions of {table} moved")  # 5
         live = Work(place, run, None, reason, progress)
@@ -139,10 +141,11 @@ def _bury(client: Client, shadow: str, epoch: int) -> None:
             client.command(query, parameters={**parameters, "epoch": epoch})
 
 
-def _note(client: Client, shadow: str, epoch: int, reason: str) -> None:
+def _note(client: Client, shadow: str, epoch: int, reason: str, rules: Rules) -> None:
+    [history] = [bounded for bounded in BOUNDED if bounded.kind is Kind.COST_HISTORY]
     for piece, parameters in pieces(client, shadow, OBSERVATIONS, PIECE_ROWS):
-        query = sql("history").format(shadow=shadow, piece=piece)
-        client.command(query, parameters={**parameters, "epoch": epoch, "reason": reason})
+        query = sql("history").format(shadow=shadow, piece=piece, expires=rules.expression(history))
+        client.command(query, parameters={**parameters, "epoch": epoch, "reason": reason}, settings=BIG_QUERY)
 
 
 def _move(client: Client, shadow: str, table: str) -> int:

@@ -14,11 +14,13 @@ from uuid import uuid4
 from clickhouse_connect.driver.client import Client
 
 from pipeline.events.keys import is_trace
+from pipeline.ops.retention.rules import Rules
 from pipeline.replay.fold import Portion
 from pipeline.replay.scope import BIG_QUERY, Chosen, hours, sql
 from pipeline.store.insert import Inserter, Refused
 from pipeline.store.lookups import stored_columns
 from pipeline.store.reprice_rows import CostHistoryRow
+from pipeline.store.retention import Kind
 from pipeline.store.rows import ObservationRow
 from pipeline.store.tables import COST_HISTORY, OBSERVATIONS, RAW_EVENTS, SCORES, TRACES
 
@@ -47,7 +49,9 @@ class Old(NamedTuple):
 class Writer:
     """Writes the portions of one run; `target` is None for the live tables."""
 
-    def __init__(self, client: Client, target: Client | None, epoch: int, reason: str) -> None:
+    def __init__(self, client: Client, target: Client | None, epoch: int, reason: str, rules: Rules) -> None:
+        """`rules` say how long the history of costs stays."""
+        self._rules = rules
         self._client, self._live, self._epoch, self._reason = client, target is None, epoch, reason
         self._archive = Inserter(client)
         self._rows = self._archive if target is None else Inserter(target)
@@ -78,7 +82,8 @@ class Writer:
         for row in rows:
             was = old.get((row.project_id, row.trace_id, row.observation_id))
             if was is not None and not row.is_deleted and was.cost != _rounded(row.cost):
-                found.append(_history(was, row, self._epoch, self._reason, now))
+                until = self._rules.until(Kind.COST_HISTORY, row.project_id, row.trace_id, now)
+                found.append(_history(was, row, self._epoch, self._reason, now, until))
         return found
 
     def _costs(self, rows: Sequence[ObservationRow]) -> list[Old]:
@@ -115,7 +120,7 @@ def _rounded(cost: dict[str, Decimal]) -> dict[str, Decimal]:
     return {key: amount.quantize(_PLACES, ROUND_HALF_EVEN) for key, amount in cost.items()}
 
 
-def _history(was: Old, row: ObservationRow, epoch: int, reason: str, now: int) -> CostHistoryRow:
+def _history(was: Old, row: ObservationRow, epoch: int, reason: str, now: int, until: int) -> CostHistoryRow:
     return CostHistoryRow(
         project_id=was.project_id,
         trace_id=was.trace_id,
@@ -133,4 +138,5 @@ def _history(was: Old, row: ObservationRow, epoch: int, reason: str, now: int) -
         repriced_at=now,
         old_version=was.row_version,
         new_version=row.row_version,
+        expires_at=until,
     )

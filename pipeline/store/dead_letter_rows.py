@@ -2,7 +2,7 @@
 
 from typing import Annotated, NamedTuple
 
-from pipeline.store.rows import Count, Partition, SmallCount, Text, Texts, Time, Word
+from pipeline.store.rows import Count, Expiry, Partition, SmallCount, Text, Texts, Time, Word
 
 MaybePayload = Annotated[bytes | None, "Nullable(String)"]
 MaybePayloads = Annotated[list[bytes | None], "Array(Nullable(String))"]
@@ -28,6 +28,7 @@ class DeadLetterRow(NamedTuple):
     failed_at: Time
     replay_of: Text  # id of the letter that this record was a replay of; '' for none
     code_version: Word
+    expires_at: Expiry
 
 
 class DeadLetterStateRow(NamedTuple):

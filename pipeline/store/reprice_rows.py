@@ -5,6 +5,7 @@ from typing import NamedTuple
 from pipeline.store.rows import (
     Count,
     CountMap,
+    Expiry,
     MaybeMoney,
     MaybeTotal,
     MoneyMap,
@@ -35,6 +36,7 @@ class CostHistoryRow(NamedTuple):
     repriced_at: Time
     old_version: Count
     new_version: Count
+    expires_at: Expiry
 
 
 class RepriceValueRow(NamedTuple):

@@ -23,28 +23,50 @@ class Kind(StrEnum):
     ROWS = "rows"
     DEAD_LETTERS = "dead-letters"
     COST_HISTORY = "cost-history"
+    LEDGER = "ledger"  # of no project: the setting `ledger_days` says it
 
 
-DEFAULT_DAYS: Mapping[Kind, int] = {Kind.ARCHIVE: 90, Kind.ROWS: 0, Kind.DEAD_LETTERS: 90, Kind.COST_HISTORY: 400}
+DEFAULT_DAYS: Mapping[Kind, int] = {
+    Kind.ARCHIVE: 90,
+    Kind.ROWS: 0,
+    Kind.DEAD_LETTERS: 90,
+    Kind.COST_HISTORY: 400,
+    Kind.LEDGER: 400,
+}
 """What holds where the registry says nothing, in days; 0: for ever."""
 
 
+OWN_TIME = (
+    "multiIf(score_group = '', first_seen, is_deleted = 1, updated_at, greatest(first_seen, least(at, updated_at)))"
+)
+"""Of a score without a trace: its own, which no client's clock moves before its group's first or past the row's making.
+What takes a score back stays as long as what it hides. As stream/rows.py writes it."""
+
+
+RANGES_STAY = 1
+"""Days that what was stored stays longer than what was accepted: else its minutes would miss it on their last day."""
+
+
 class Bounded(NamedTuple):
-    """A table whose rows leave: `since` is the column that their days count from."""
+    """A table whose rows leave: `since` is the column, or the expression, that their days count from."""
 
     table: str
     kind: Kind
     since: str
     traced: bool = True  # has a trace_id, so rows of it can be pinned
+    owned: bool = True  # has a project_id
+    more: int = 0  # days beyond those of its kind
 
 
 BOUNDED: tuple[Bounded, ...] = (
     Bounded("raw_events", Kind.ARCHIVE, "timestamp"),  # from when the event came: a late one is kept as long as others
     Bounded("traces_rows", Kind.ROWS, "first_seen"),
     Bounded("observations_rows", Kind.ROWS, "first_seen"),
-    Bounded("scores_rows", Kind.ROWS, "first_seen"),
+    Bounded("scores_rows", Kind.ROWS, OWN_TIME),
     Bounded("cost_history_rows", Kind.COST_HISTORY, "repriced_at"),
     Bounded("dead_letters_rows", Kind.DEAD_LETTERS, "failed_at", traced=False),
+    Bounded("offset_ranges", Kind.LEDGER, "stored_at", traced=False, owned=False, more=RANGES_STAY),
+    Bounded("edge_counts", Kind.LEDGER, "published_at", traced=False, owned=False),
 )
 
 

@@ -197,6 +197,7 @@ class OffsetRangeRow(NamedTuple):
     duplicate: Count
     rejected: Count
     stored_at: Time
+    expires_at: Expiry
     projects: Words
     receivers: Words
     minutes: Times
@@ -219,3 +220,4 @@ class EdgeCountRow(NamedTuple):
     records: Counts
     firsts: Counts
     lasts: Counts
+    expires_at: Expiry

@@ -6,6 +6,8 @@ delivered again and found to be a redelivery, which makes its whole trace due fo
 row was made from fewer events than the archive has; of all others the rows are known to be right, and none is written
 because it was read back. A stored row made from *more* events than the archive has tells that the archive expired:
 then the stored rows stand for the events that are gone (stream/expired.py).
+Media in what is read back are durable before the trace is in memory, as those of new events are: an older version of
+the code may have archived them.
 How it fails: while ClickHouse does not answer, reading waits and tries again for ever, and so do those who need it.
 """
 
@@ -29,7 +31,7 @@ from pipeline.metrics import UNSEEN, Metric, Metrics
 from pipeline.store import lookups
 from pipeline.store.lookups import Entity, RawEvent, StoredTrace, TraceKey
 from pipeline.store.rows import EPOCH_STEP
-from pipeline.stream.archived import ELSEWHERE, take
+from pipeline.stream.archived import ELSEWHERE, Keep, take
 from pipeline.stream.contents import bring_content_back
 from pipeline.stream.expired import stand_in
 from pipeline.stream.offsets import TopicPartition
@@ -65,10 +67,11 @@ class Archive:
         partitions: Callable[[str], Awaitable[int]],
         trace_bytes: int,
         metrics: Metrics = UNSEEN,
+        keep: Keep | None = None,
     ) -> None:
-        """`partitions` tells how many a topic has now; see fold/shed.py for `trace_bytes`."""
+        """`partitions` tells how many a topic has now; see fold/shed.py for `trace_bytes`, archived.py for `keep`."""
         self._client, self._prices, self._partitions, self._trace_bytes = client, prices, partitions, trace_bytes
-        self._metrics = metrics
+        self._metrics, self._keep = metrics, keep
 
     async def open(self, partition: Partition) -> None:
         """1 fill the filter of known traces, then the partition is ready; 2 put those that are open to sleep in it.
@@ -192,18 +195,16 @@ class Archive:
                     shed(state)
                     limit = max(limit, 2 * state.size)
                 if not spoilt.skips(raw):
-                    _take(tp, state, raw)
+                    here = raw.topic == tp.topic and raw.partition == tp.partition
+                    take(state, raw, raw.offset if here else ELSEWHERE, self._keep)
+            except OSError:  # the store of media says no: everything is asked again
+                raise
             except Exception as error:  # our own mistake, which must not stop the partition
                 spoilt.note(raw, error)
 
 
 def _events(states: Mapping[TraceKey, TraceState], name: TraceKey) -> int:
     return states[name].event_count if name in states else 0
-
-
-def _take(tp: TopicPartition, state: TraceState, raw: RawEvent) -> None:
-    here = raw.topic == tp.topic and raw.partition == tp.partition
-    take(state, raw, raw.offset if here else ELSEWHERE)
 
 
 def _admit(partition: Partition, restored: Restored) -> None:

@@ -4,9 +4,11 @@ An archived event is found in its record by its id, so a mapping that says more 
 order, mixes nothing up. What a record said once and a mended mapping no longer says counts as an event (versions are
 numbered by what is archived) and says nothing. An event that cannot be read at all is not counted: rows made from
 it are fuller than any made without it and win.
+Media that it holds are kept before it is folded: a version of the code may have archived it that knew of none, and no
+row may refer to what is not there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from traceback import format_tb
 from typing import NamedTuple
 
@@ -25,13 +27,16 @@ from pipeline.store.lookups import RawEvent
 log = structlog.get_logger(__name__)
 
 NO_LIMIT = 2**62
+Keep = Callable[[str, Medium], None]
+"""Returns when this medium of a project is durable; raises OSError where it cannot be now."""
+
 ELSEWHERE = -1  # the offset of an event that came from another partition than the one that is asked about
 
 
 class Reading(NamedTuple):
     """What the record of an archived event says now: the event itself, if it still does, and all of its events.
 
-    `media` were taken out of them; they were stored before the event was archived, unless an older version did that.
+    `media` were taken out of them.
     """
 
     event: Event | None
@@ -61,12 +66,18 @@ def read(raw: RawEvent) -> Reading | None:
     return Reading(next((event for event in events if event.event_id == raw.event_id), None), events, media)
 
 
-def take(state: TraceState, raw: RawEvent, offset: int = ELSEWHERE) -> Reading | None:
-    """Fold an archived event in, once had at `offset`. None where it cannot be read."""
+def take(state: TraceState, raw: RawEvent, offset: int = ELSEWHERE, keep: Keep | None = None) -> Reading | None:
+    """Fold an archived event in, once had at `offset`, its media first. None where it cannot be read.
+
+    Without `keep` media are passed over: for who writes no rows. Raises what `keep` raises, and has folded nothing.
+    """
     state.first_seen = min(state.first_seen, raw.first_seen)
     reading = read(raw)
     if reading is None:
         return None
+    if keep is not None:
+        for medium in reading.media:
+            keep(state.project_id, medium)
     if reading.event is not None:
         state.restore(reading.event, raw.identity, offset, weight(raw.value))
     else:

@@ -8,6 +8,7 @@ once, while nobody waits long for a row to appear.
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from pipeline.evaluate.requests import EvaluationRequest
@@ -155,8 +156,8 @@ class Collector:
             all_: tuple[list[Any], ...] = rows
             lengths = [len(some) for some in all_]
             try:
-                until = self._until(state.project_id, state.trace_id, state.first_seen)
-                add_rows(rows, state, result, settled=settled, now=at, expires=until)
+                until = partial(self._until, state.project_id, state.trace_id)
+                add_rows(rows, state, result, settled=settled, now=at, until=until)
             except Exception as error:
                 for some, length in zip(all_, lengths, strict=True):
                     del some[length:]

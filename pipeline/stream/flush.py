@@ -20,6 +20,7 @@ from pipeline.metrics.tracing import NO_TRACING, Tracing
 from pipeline.store import tables
 from pipeline.store.insert import Refused
 from pipeline.store.lookups import Entity, RawEvent, TraceKey
+from pipeline.store.retention import DEFAULT_DAYS, Kind
 from pipeline.store.rows import OffsetRangeRow, TraceRow
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import ChunkCount, Span
@@ -68,10 +69,12 @@ class Flush:
         metrics: Metrics = UNSEEN,
         tracing: Tracing = NO_TRACING,
         guard: Suspect | None = None,
+        ledger_days: int = DEFAULT_DAYS[Kind.LEDGER],
     ) -> None:
+        """`ledger_days`: how long the offset ranges stay."""
         self._guard = guard
         self._store, self._outbox, self._commit, self._archived = store, outbox, commit, archived
-        self._metrics, self._tracing = metrics, tracing
+        self._metrics, self._tracing, self._ledger_days = metrics, tracing, ledger_days
 
     async def write(self, batch: Batch, collected: Collected, done: Callable[[], Durable]) -> None:
         """Steps 1 to 5. `done` tells, once the rows are durable, which chunks have none that is not."""
@@ -109,7 +112,7 @@ class Flush:
         for part in batch.parts.values():
             part.flushed = True
         durable = done()
-        await self._store.insert(tables.OFFSET_RANGES, _ranges(durable), f"{token}/ranges")  # 4
+        await self._store.insert(tables.OFFSET_RANGES, _ranges(durable, self._ledger_days), f"{token}/ranges")  # 4
         laps.lap("ranges")
         await self._commit([chunk for chunk, _ in durable])  # 5
         laps.lap("commit")
@@ -127,6 +130,6 @@ def _open(row: TraceRow) -> TraceRow:
     return row._replace(settled=False, row_version=row.row_version - 1) if row.settled else row
 
 
-def _ranges(durable: Durable) -> list[OffsetRangeRow]:
+def _ranges(durable: Durable, days: int) -> list[OffsetRangeRow]:
     now = time.time_ns() // 1000
-    return [range_row(chunk, count, now) for chunk, count in durable if chunk.records]
+    return [range_row(chunk, count, now, days) for chunk, count in durable if chunk.records]

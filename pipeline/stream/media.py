@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from pipeline.blobs import Media, MediaStore
+from pipeline.blobs import Media, MediaStore, open_blobs
+from pipeline.config import Settings
 from pipeline.events.media import Medium
 from pipeline.metrics import UNSEEN, Metrics
 from pipeline.stream.intake import Taken
@@ -54,6 +55,11 @@ class MediaKeeper:
             self._store.put(project_id, declared, medium.content)
         except Exception as error:  # stores behind fsspec have errors of their own
             raise OSError(f"the medium {medium.id} was not stored: {error!r}") from error
+
+
+def open_media(settings: Settings, metrics: Metrics = UNSEEN) -> MediaKeeper:
+    """The keeper of these settings. Raises SettingError where their store of media cannot be opened."""
+    return MediaKeeper(MediaStore(open_blobs(settings.blobs)), metrics)
 
 
 class MediaLane(Lane):

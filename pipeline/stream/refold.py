@@ -8,14 +8,14 @@ How it fails: clickhouse-connect's errors pass through. What a caller must look 
 archive has expired). Rows made from fewer events than stored ones must not replace them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 
 from clickhouse_connect.driver.client import Client
 
 from pipeline.errors import SpanfoldError
 from pipeline.events.keys import event_identity, trace_hash
-from pipeline.events.media import Medium
 from pipeline.events.model import Event, Kind, Micros
 from pipeline.events.priced import Pricer
 from pipeline.fold.build import build, rest
@@ -24,13 +24,11 @@ from pipeline.fold.state import TraceState
 from pipeline.store import lookups
 from pipeline.store.lookups import RawEvent, TraceKey
 from pipeline.store.rows import RawEventRow
-from pipeline.stream.archived import Reading, take
+from pipeline.stream.archived import Keep, Reading, take
 from pipeline.stream.contents import contents
 from pipeline.stream.retention import KeepForEver, Keeps
 from pipeline.stream.rows import Rows, add_rows
 from pipeline.stream.spoilt import tell
-
-Keep = Callable[[str, Medium], None]  # a project's medium
 
 
 class ArchiveBehindError(SpanfoldError):
@@ -71,18 +69,17 @@ class Refold:
                     rest(state, price)
                     shed(state)
                     limit = max(limit, 2 * state.size)
-                reading = take(state, raw)
+                reading = take(state, raw, keep=self._keep)
                 if reading is not None and len(reading.all) > 1 and raw.kind == Kind.OBSERVATION.value:
                     self._look_around(raw, reading)
+            except OSError:  # the store of media says no
+                raise
             except Exception as error:  # our own mistake, which must not end a run over other traces
                 tell(error, "refold", self.name)
                 reading = None
             if reading is None:
                 self.unreadable += 1
                 continue
-            if self._keep is not None:
-                for medium in reading.media:
-                    self._keep(state.project_id, medium)
         if self.found:
             self.found = [row._replace(first_seen=state.first_seen) for row in self.found]
 
@@ -93,13 +90,13 @@ class Refold:
         it never, until `spanfold retention apply`. Raises RefoldError where our own code fails on the trace.
         """
         state = self.state
-        until = (keeps or KeepForEver()).rows_until(*self.name, state.first_seen)
+        until = partial((keeps or KeepForEver()).rows_until, *self.name)
         state.rewrite = True
         while True:
             rows = Rows([], [], [])
             try:
                 built = build(state, price)
-                add_rows(rows, state, built, settled=settled, now=now, expires=until)
+                add_rows(rows, state, built, settled=settled, now=now, until=until)
             except Exception as error:  # our own mistake
                 tell(error, "refold", self.name)
                 raise RefoldError(
@@ -138,7 +135,7 @@ def refold(
 ) -> Iterator[Refold]:
     """Each of these traces that has an archived event, in the order of their names, one in memory at a time.
 
-    `keep` is given the media in their events, which a version of the code may have archived that knew of none.
+    `keep` is given the media in their events (archived.py); who writes the rows must give it.
     """
     for name, raws in groupby(lookups.read_back(client, names), lambda raw: (raw.project_id, raw.trace_id)):
         each = Refold(client, name, keep)

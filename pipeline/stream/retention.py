@@ -44,7 +44,9 @@ class RetentionBook(RegistryBook):
         super().__init__(registry)
         self._rows: Mapping[str, int] = {}
         self._archive: Mapping[str, int] = {}
+        self._letters: Mapping[str, int] = {}
         self._others = (DEFAULT_DAYS[Kind.ROWS], DEFAULT_DAYS[Kind.ARCHIVE])
+        self._other_letters = DEFAULT_DAYS[Kind.DEAD_LETTERS]
         self._pins: frozenset[tuple[str, str]] = frozenset()
 
     def rows_until(self, project_id: str, trace_id: str, since: int) -> int:
@@ -59,12 +61,18 @@ class RetentionBook(RegistryBook):
             return FOREVER
         return expiry(since, self._archive.get(project_id, self._others[1]))
 
+    def letters_until(self, project_id: str, since: int) -> int:
+        """When a dead letter that failed at `since` (microseconds) may leave, in seconds."""
+        return expiry(since, self._letters.get(project_id, self._other_letters))
+
     async def refresh(self) -> None:
         """Read everything once."""
         said, pins = await asyncio.to_thread(self._read)
         everyone = said.pop("", RetentionDays())
         rows, archive = _first(everyone.rows, Kind.ROWS), _first(everyone.archive, Kind.ARCHIVE)
         self._others = (rows, archive)
+        self._other_letters = _first(everyone.dead_letters, Kind.DEAD_LETTERS)
+        self._letters = {name: days.dead_letters for name, days in said.items() if days.dead_letters is not None}
         self._rows = {project: days.rows for project, days in said.items() if days.rows is not None}
         self._archive = {project: days.archive for project, days in said.items() if days.archive is not None}
         self._pins = pins

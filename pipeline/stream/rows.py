@@ -1,10 +1,14 @@
-"""From what the fold says to the rows of the store: names, units and empty values, nothing else.
+"""From what the fold says to the rows of the store: names, units and empty values, and when they may leave.
+
+All rows of a trace may leave together, by when it was first seen. Scores without a trace go each by its own time,
+which no clock of a client can move before the first one or past now; a row that takes one back stays as long as
+anything it hides (store/retention.py says the same in SQL).
 
 Rows are made by position, those of observations without their type's constructor: that costs a fifth of what names do.
 The tests compare every column by its name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -17,6 +21,9 @@ from pipeline.fold.state import TraceState
 from pipeline.fold.views import Built, ObservationView, ScoreView, TraceView
 from pipeline.store.retention import FOREVER
 from pipeline.store.rows import EPOCH_STEP, ObservationRow, ScoreRow, TraceRow
+
+Until = Callable[[int], int]
+"""When rows of a trace, or of a group of scores, of this time (microseconds) may leave, in seconds since the epoch."""
 
 _MILLI = 1000.0
 
@@ -34,11 +41,16 @@ def row_version(events: int, settled: bool = False, epoch: int = 0) -> int:
     return epoch * EPOCH_STEP + 2 * events + settled
 
 
+def for_ever(_since: int) -> int:
+    """Rows that do not leave."""
+    return FOREVER
+
+
 def add_rows(
-    rows: Rows, state: TraceState, built: Built, *, settled: bool, now: Micros, expires: int = FOREVER
+    rows: Rows, state: TraceState, built: Built, *, settled: bool, now: Micros, until: Until = for_ever
 ) -> None:
-    """Append the rows that one build of a trace asks for; `expires`: when they may leave, in seconds."""
-    version = row_version(state.event_count, epoch=state.epoch)
+    """Append the rows that one build of a trace asks for."""
+    version, expires = row_version(state.event_count, epoch=state.epoch), until(state.first_seen)
     attributes = built.attributes
     if built.trace is not None:
         rows.traces.append(_trace_row(state, built.trace, attributes, settled, now, version + settled, expires))
@@ -48,20 +60,20 @@ def add_rows(
             _observation_row(project, trace, attributes, tags, view, seen, now, version, expires)
             for view in built.observations
         )
-    rows.scores.extend(_score_row(state, view, now, version, expires) for view in built.scores)
+    rows.scores.extend(_score_row(state, view, now, version, until) for view in built.scores)
     rows.observations.extend(_deleted_observation(state, id_, now, version, expires) for id_ in built.gone_observations)
-    rows.scores.extend(_deleted_score(state, id_, now, version, expires) for id_ in built.gone_scores)
+    rows.scores.extend(_deleted_score(state, id_, now, version, until) for id_ in built.gone_scores)
 
 
 def tombstones(
-    state: TraceState, kind: str, id_: str, traces: Sequence[TraceRow], now: Micros, expires: int = FOREVER
+    state: TraceState, kind: str, id_: str, traces: Sequence[TraceRow], now: Micros, until: Until = for_ever
 ) -> Rows:
     """Rows that take back one row: the trace's own (made from `traces`, as it stands), an observation's, a score's."""
     version = row_version(state.event_count, epoch=max(state.epoch, 0))
     if kind == "observation":
-        return Rows([], [_deleted_observation(state, id_, now, version, expires)], [])
+        return Rows([], [_deleted_observation(state, id_, now, version, until(state.first_seen))], [])
     if kind == "score":
-        return Rows([], [], [_deleted_score(state, id_, now, version, expires)])
+        return Rows([], [], [_deleted_score(state, id_, now, version, until)])
     return Rows([row._replace(is_deleted=1, row_version=version) for row in traces], [], [])
 
 
@@ -178,8 +190,9 @@ def _observation_row(
     return tuple.__new__(ObservationRow, columns)  # its constructor takes three times as long
 
 
-def _score_row(state: TraceState, view: ScoreView, now: Micros, version: int, expires: int) -> ScoreRow:
+def _score_row(state: TraceState, view: ScoreView, now: Micros, version: int, until: Until) -> ScoreRow:
     fields: Fields = view.fields
+    alone = not is_trace(state.trace_id)
     return ScoreRow(
         project_id=state.project_id,
         score_id=view.score_id,
@@ -200,8 +213,8 @@ def _score_row(state: TraceState, view: ScoreView, now: Micros, version: int, ex
         first_seen=state.first_seen,
         updated_at=now,
         row_version=version,
-        expires_at=expires,
-        score_group="" if is_trace(state.trace_id) else state.trace_id,
+        expires_at=until(max(state.first_seen, min(view.at, now)) if alone else state.first_seen),
+        score_group=state.trace_id if alone else "",
     )
 
 
@@ -219,9 +232,10 @@ def _deleted_observation(state: TraceState, id_: str, now: Micros, version: int,
     return row._replace(is_deleted=1)
 
 
-def _deleted_score(state: TraceState, id_: str, now: Micros, version: int, expires: int) -> ScoreRow:
+def _deleted_score(state: TraceState, id_: str, now: Micros, version: int, until: Until) -> ScoreRow:
     """A row that takes back the one under the same key."""
-    return _score_row(state, ScoreView(id_, Fields(), Micros(0)), now, version, expires)._replace(is_deleted=1)
+    row = _score_row(state, ScoreView(id_, Fields(), now), now, version, until)
+    return row._replace(is_deleted=1, at=Micros(0))
 
 
 def _span_ms(start: Micros, end: Micros | None) -> float | None:

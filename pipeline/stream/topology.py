@@ -13,7 +13,6 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
 from pipeline.metrics import Metric, Metrics
 from pipeline.metrics.tracing import Tracing
@@ -38,7 +37,7 @@ from pipeline.stream.guard import Limits as GuardLimits
 from pipeline.stream.held import BESIDE
 from pipeline.stream.intake import Intake
 from pipeline.stream.load import load_of
-from pipeline.stream.media import MediaKeeper
+from pipeline.stream.media import open_media
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.overflow import Overflow
 from pipeline.stream.partition import Limits
@@ -80,7 +79,8 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
             chunk.ack()
 
     prices = PriceShelf(registry, settings.prices_refresh)
-    archive = Archive(client, prices, outbox.mover.partitions, settings.trace_bytes, metrics)
+    keep = open_media(settings, metrics)
+    archive = Archive(client, prices, outbox.mover.partitions, settings.trace_bytes, metrics, keep.put)
     waits = Waits(settings.first, settings.hold, settings.rest)
     retention = RetentionBook(registry)
     collector = Collector(prices, rules, waits, stages, retention)
@@ -91,8 +91,7 @@ def build_fold_worker(settings: Settings, registry: Registry, metrics: Metrics, 
         GuardLimits(share, settings.guard_count, settings.guard_window),
         partial(prove, client, settings.max_event_bytes, share, prices),
     )
-    flush = Flush(store, outbox, commit, archive.events_of, metrics, tracing, guard.fold_failed)
-    keep = MediaKeeper(MediaStore(open_blobs(settings.blobs)), metrics)
+    flush = Flush(store, outbox, commit, archive.events_of, metrics, tracing, guard.fold_failed, settings.ledger_days)
     prepare = Preparation(prices.counter)
     aside = FreshFirst(settings.fresh_first, settings.overflow_topic, outbox.mover.partitions, most=outbox.mover.most)
     pipeline = Pipeline(
@@ -142,10 +141,11 @@ class EvaluationWorker:
     tables_app: Any
     tables: TopicTables
     outbox: Outbox
+    retention: RetentionBook
     watch: StoreWatch
 
 
-def build_evaluation_worker(settings: Settings, metrics: Metrics) -> EvaluationWorker:
+def build_evaluation_worker(settings: Settings, registry: Registry, metrics: Metrics) -> EvaluationWorker:
     """Wire an evaluator, on a running event loop: requests ─► subjects from the views ─► scores ─► topic events."""
     client = connect(settings)
     store = counted_store(client, metrics)
@@ -153,10 +153,11 @@ def build_evaluation_worker(settings: Settings, metrics: Metrics) -> EvaluationW
     evaluation = Evaluation(settings, client, outbox, metrics)
     app = create_app(settings, "evaluate", [settings.evaluations_topic], evaluation)
     evaluation.commit_through(app)
-    tables = TopicTables(copies(settings, outbox.dead_letters), store, metrics=metrics)
+    retention = RetentionBook(registry)
+    tables = TopicTables(copies(settings, outbox.dead_letters, retention), store, metrics=metrics)
     tables_app = create_app(settings, "tables", tables.topics, tables)
     tables.commit_through(tables_app)
-    return EvaluationWorker(app, evaluation, tables_app, tables, outbox, StoreWatch(client, metrics))
+    return EvaluationWorker(app, evaluation, tables_app, tables, outbox, retention, StoreWatch(client, metrics))
 
 
 def counted_store(client: Client, metrics: Metrics) -> CountedStore:
@@ -165,9 +166,10 @@ def counted_store(client: Client, metrics: Metrics) -> CountedStore:
     return CountedStore(inserter, metrics)
 
 
-def copies(settings: Settings, letters: Letters) -> list[Copy]:
+def copies(settings: Settings, letters: Letters, retention: RetentionBook) -> list[Copy]:
     """Which topics can be read by SQL, and how a record of each becomes a row."""
+    letter_row = partial(dead_letter_row, until=retention.letters_until)
     return [
-        Copy(settings.dead_letters_topic, DEAD_LETTERS, dead_letter_row, keep_in_topic),
-        Copy(settings.edge_counts_topic, EDGE_COUNTS, edge_count_row, letters),
+        Copy(settings.dead_letters_topic, DEAD_LETTERS, letter_row, keep_in_topic),
+        Copy(settings.edge_counts_topic, EDGE_COUNTS, partial(edge_count_row, days=settings.ledger_days), letters),
     ]

@@ -45,13 +45,13 @@ def run_worker(settings: Settings) -> None:
     uvloop.run(_fold(settings))
 
 
-def run_evaluator(settings: Settings, watch: Watching | None = None) -> None:
-    """Evaluate until SIGTERM or SIGINT, and `watch` beside it, which is told whether this process is its group's first.
+def run_evaluator(settings: Settings, *watching: Watching) -> None:
+    """Evaluate until SIGTERM or SIGINT, and these beside it, which are told whether this process is its group's first.
 
     Raises SpanfoldError as `run_worker`.
     """
     heap.keep_little()
-    uvloop.run(_evaluate(settings, watch))
+    uvloop.run(_evaluate(settings, watching))
 
 
 async def _fold(settings: Settings) -> None:
@@ -84,10 +84,10 @@ async def _fold(settings: Settings) -> None:
     await asyncio.to_thread(tracing.close)
 
 
-async def _evaluate(settings: Settings, watch: Watching | None) -> None:
+async def _evaluate(settings: Settings, watching: Sequence[Watching]) -> None:
     metrics = Metrics(Role.EVALUATOR, settings.instance_id)
     async with begin(settings, metrics) as start:
-        worker = build_evaluation_worker(settings, metrics)
+        worker = build_evaluation_worker(settings, await start.registry(), metrics)
         evaluation, tables, store_watch = worker.evaluation, worker.tables, worker.watch
 
         async def close(_deadline: float) -> None:
@@ -99,14 +99,16 @@ async def _evaluate(settings: Settings, watch: Watching | None) -> None:
         start.checks += [*map(has_joined, assigned), store_watch.complaint]
         with store_watch.asking():
             await start.outbox(worker.outbox)
+            await worker.retention.refresh()
             background = {
+                "retention_failed": worker.retention.run(),
                 "tables_start_failed": worker.tables_app.start(),
                 "tables_app_crashed": raise_crash(worker.tables_app),
                 "tables_failed": tables.run(),
                 "gauges_failed": Gauges(metrics, Consumers(worker.app, worker.tables_app), store_watch.show).run(),
             }
-            if watch is not None:
-                background["watch_failed"] = watch(settings, metrics, evaluation.is_first)
+            for watch in watching:
+                background[f"{watch.__name__}_failed"] = watch(settings, metrics, evaluation.is_first)
             await _run_until_signal(worker.app, assigned, background, worker.outbox, close)
 
 

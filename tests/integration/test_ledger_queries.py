@@ -13,6 +13,7 @@ from pipeline.ops.ledger.balance import Edge, Slot
 from pipeline.ops.ledger.moved import Place, ends
 from pipeline.ops.ledger.read import Scope
 from pipeline.store.insert import Inserter
+from pipeline.store.retention import FOREVER
 from pipeline.store.rows import EdgeCountRow, OffsetRangeRow
 from tests.fixtures.clickhouse import ClickHouseProcess
 from tests.fixtures.store import NOW, migrated, offset_range_row, raw_event_row
@@ -107,7 +108,7 @@ async def test_a_hole_between_chunks_is_named_by_its_offsets(store: Client) -> N
 
 
 async def test_the_edge_is_counted_once_though_it_told_twice(store: Client) -> None:
-    row = EdgeCountRow("door", 0, NOW, TOPIC, ["a", "b"], [0, 1], [NOW, NOW], [5, 7], [0, 3], [4, 9])
+    row = EdgeCountRow("door", 0, NOW, TOPIC, ["a", "b"], [0, 1], [NOW, NOW], [5, 7], [0, 3], [4, 9], FOREVER)
     await put(store, "edge_counts", [row])
     await put(store, "edge_counts", [row, row._replace(number=1, firsts=[10, 12], lasts=[20, 21])])
     assert sorted(read.edges(store, SCOPE)) == [

@@ -34,6 +34,7 @@ from tests.fixtures.store import observation_row, trace_row
 from tests.fixtures.whole_traffic import whole_traces
 
 TRACES_MADE = 8
+HISTORY_DAYS = "SELECT DISTINCT dateDiff('day', repriced_at, expires_at) FROM cost_history_rows"
 ALL = Question(BEGIN, BEGIN + timedelta(days=30))
 LIVE = Options(wait=0)
 SHADOW = Options(target="shadow", wait=0)
@@ -184,6 +185,7 @@ def test_a_mended_mapping_brings_its_values_and_takes_back_what_it_no_longer_mak
     used = "SELECT DISTINCT usage['input'], usage['output'] FROM observations WHERE usage['total'] > 0"
     assert filled.query(used).result_rows == [(1_000, 10)]
     assert filled.query("SELECT count() > 0 FROM cost_history").first_row == (1,)
+    assert filled.query(HISTORY_DAYS).result_rows == [(401,)]  # the midnight after 400 whole days
 
 
 def test_shadow_tables_tell_what_a_mended_mapping_changes_and_the_swap_brings_it(
@@ -221,6 +223,7 @@ def test_shadow_tables_tell_what_a_mended_mapping_changes_and_the_swap_brings_it
     assert everything(filled) == wanted
     assert epochs(filled) == {2}
     assert filled.query("SELECT count() > 0, uniqExact(epoch) FROM cost_history").first_row == (1, 1)
+    assert filled.query(HISTORY_DAYS).result_rows == [(401,)]  # the midnight after 400 whole days
     with pytest.raises(NoShadowError, match="--into shadow"):
         swap(settings, wait=0)
 

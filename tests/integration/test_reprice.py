@@ -165,6 +165,8 @@ def test_history_is_priced_again_exactly_once(settings: Settings, client: Client
     ]
     old, new, reason = client.query("SELECT DISTINCT old_price_id, new_price_id, reason FROM cost_history").first_row
     assert (old, new, reason) == ("genai-prices:openai/gpt-4o#0", "entry:contract", "contract of January")
+    kept = "SELECT DISTINCT dateDiff('day', repriced_at, expires_at) FROM cost_history_rows"
+    assert client.query(kept).result_rows == [(401,)]  # 400 whole days, to the midnight after them
 
     began = time.perf_counter()
     again = reprice(settings, SCOPE, wait=0)

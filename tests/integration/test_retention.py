@@ -15,10 +15,19 @@ from pipeline.ops.retention.run import UnknownTraceError, run_apply, run_pin, ru
 from pipeline.registry import Registry, RetentionDays, open_registry
 from pipeline.store.native import encode
 from pipeline.store.retention import BOUNDED, DAY_MICROS, FOREVER, expiry
-from pipeline.store.tables import OBSERVATIONS, RAW_EVENTS, SCORES, TABLES, TRACES
+from pipeline.store.rows import EdgeCountRow
+from pipeline.store.tables import EDGE_COUNTS, OBSERVATIONS, OFFSET_RANGES, RAW_EVENTS, SCORES, TABLES, TRACES
 from tests.fixtures.captures import PROJECT, produce
 from tests.fixtures.clickhouse import ClickHouseProcess
-from tests.fixtures.store import migrated, observation_row, raw_event_row, score_row, settings_for, trace_row
+from tests.fixtures.store import (
+    migrated,
+    observation_row,
+    offset_range_row,
+    raw_event_row,
+    score_row,
+    settings_for,
+    trace_row,
+)
 from tests.fixtures.traffic import create_update_traffic
 from tests.fixtures.views import wait_until_settled, wait_until_stored
 from tests.fixtures.worker import Stack
@@ -28,6 +37,7 @@ pytestmark = pytest.mark.stack
 TODAY = time.time_ns() // 1000
 OLD = TODAY - 40 * DAY_MICROS
 STORED = (TRACES, OBSERVATIONS, SCORES, RAW_EVENTS)
+LEDGER = (OFFSET_RANGES, EDGE_COUNTS)
 
 
 @pytest.fixture
@@ -112,6 +122,21 @@ def test_rows_go_by_their_project_s_days_and_pinned_and_others_stay(
     for bounded in BOUNDED:
         if bounded.table in TABLES:
             assert "TTL expires_at" in str(client.command(f"SHOW CREATE TABLE {bounded.table}"))
+    _ledger_stays_as_long_as_the_setting_says(client, settings, registry)
+
+
+def _ledger_stays_as_long_as_the_setting_says(client: Client, settings: Settings, registry: Registry) -> None:
+    """Whatever projects say; what was stored a day longer than what was accepted."""
+    for since in (TODAY, OLD):
+        _insert(client, OFFSET_RANGES, offset_range_row(since, since, stored_at=since, expires_at=FOREVER))
+        _insert(client, EDGE_COUNTS, EdgeCountRow("door", since, since, "t", [], [], [], [], [], [], FOREVER))
+    rules = read_rules(registry, 30)
+    assert apply(client, settings, rules, Scope("brief")) == []  # a project has no ledger of its own
+    done = apply(client, settings, rules, Scope())
+    assert {(change.table, change.rows, change.leaving) for change in done} == {(table, 2, 1) for table in LEDGER}
+    for table, days in ((OFFSET_RANGES, 31), (EDGE_COUNTS, 30)):
+        moments = client.query(f"SELECT toUnixTimestamp(expires_at) FROM {table}").result_rows
+        assert moments == [(expiry(TODAY, days),)]
 
 
 def test_a_pin_saves_what_is_there_and_taking_it_back_lets_it_go(
@@ -153,6 +178,26 @@ def test_the_engine_and_the_worker_agree_on_every_moment(clickhouse: ClickHouseP
             given = {"project": nasty, "traces": ["t", nasty], "times": times}
             found = [row[0] for row in client.query(asked, parameters=given).result_rows]
             assert sorted(found) == sorted([*(expiry(since, days) for since in times), *([FOREVER] * len(times))])
+    scores = next(bounded for bounded in BOUNDED if bounded.table == SCORES)
+    days = Rules({"": RetentionDays(rows=30)}, frozenset()).expression(scores)
+    day = DAY_MICROS
+    for group, deleted, at, since in (
+        ("", 0, OLD + 9 * day, OLD),  # of a trace: as its other rows
+        ("session:s", 0, OLD + 9 * day, OLD + 9 * day),
+        ("session:s", 0, OLD - 9 * day, OLD),
+        ("run:r", 0, TODAY + 99 * day, TODAY),
+        ("run:r", 1, 0, TODAY),
+    ):
+        given = {"group": group, "deleted": deleted, "times": (OLD, at, TODAY)}
+        moments = ", ".join(
+            f"fromUnixTimestamp64Micro(toInt64(%(times)s.{number}), 'UTC') AS {name}"
+            for number, name in enumerate(("first_seen", "at", "updated_at"), 1)
+        )
+        asked = (
+            f"SELECT toUnixTimestamp({days}) FROM (SELECT 'p' AS project_id, 't' AS trace_id, %(group)s AS score_group,"
+            f" %(deleted)s AS is_deleted, {moments})"
+        )
+        assert client.query(asked, parameters=given).result_rows == [(expiry(since, 30),)]
     client.close()
 
 

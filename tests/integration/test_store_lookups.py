@@ -1,5 +1,6 @@
 """What a worker reads back: exact before any merge, complete, and safe for any id."""
 
+import time
 from array import array
 from collections.abc import AsyncIterator, Iterator
 
@@ -78,6 +79,25 @@ async def test_after_growth_a_trace_and_a_group_of_scores_are_known_where_their_
         here = {name for name in traces + groups if partition_of(record_key("project", name), 5) == partition}
         assert here
         assert {trace_hash("project", name) for name in here} <= set(known_trace_hashes(store, TOPIC, partition, 5))
+
+
+async def test_after_growth_a_trace_whose_rows_expired_is_known_where_its_next_event_comes(
+    store: Client, inserter: Inserter
+) -> None:
+    """Its archive is kept longer than its rows: a late event must find it, not begin it anew."""
+    days_ago = time.time_ns() // 1000 - 5 * 86_400_000_000
+    names = [f"t{number}" for number in range(20)] + ODD_IDS
+    rows = [
+        raw_event_row(name, trace_id=name, partition=partition_of(record_key("project", name), 2), first_seen=days_ago)
+        for name in names
+    ]
+    await inserter.insert("raw_events", rows, "a")
+    for partition in range(5):
+        here = {name for name in names if partition_of(record_key("project", name), 5) == partition}
+        before = {row.trace_id for row in rows if row.partition == partition}
+        known = set(known_trace_hashes(store, TOPIC, partition, 5))
+        assert known == {trace_hash("project", name) for name in here | before}
+        assert here
 
 
 async def test_reading_back_gives_each_distinct_event_once_with_its_bytes(store: Client, inserter: Inserter) -> None:

@@ -9,12 +9,14 @@ import pytest
 from pipeline.cost.price import ObservationPricer
 from pipeline.events.canonical import to_canonical_json
 from pipeline.events.keys import event_identity
+from pipeline.events.media import Medium
 from pipeline.events.model import Event, Fields, Kind
 from pipeline.store import lookups
 from pipeline.store.lookups import RawEvent, StoredTrace
 from pipeline.store.rows import EPOCH_STEP
 from pipeline.stream import archive as archive_module
 from pipeline.stream import archived as archived_module
+from pipeline.stream import persist
 from pipeline.stream.archive import Archive
 from pipeline.stream.partition import Partition
 from pipeline.stream.persist import Cancelled
@@ -98,6 +100,29 @@ async def test_an_event_that_breaks_the_decoder_is_not_counted_and_stops_nobody(
     monkeypatch.setattr(archived_module, "decode_record", broken)
     partition = await read_back(monkeypatch)
     assert partition.traces[KEY].event_count == 0
+
+
+async def test_media_in_what_is_read_back_are_kept_before_the_trace_is_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An older version archived it with base64 inside; the store of media says no at first."""
+    partition, kept = Worker().partition, list[tuple[str, bytes, bool]]()
+
+    def keep(project_id: str, medium: Medium) -> None:
+        kept.append((project_id, medium.content, KEY in partition.traces))
+        if len(kept) == 1:
+            raise OSError("SlowDown")
+
+    raw = archived("e")
+    value = to_canonical_json(EVENT._replace(fields=Fields(input="data:image/png;base64,iVBORw==")))
+    raw = raw._replace(value=value, identity=event_identity("e", value))
+    monkeypatch.setattr(lookups, "read_back", lambda *_: iter([raw]))
+    monkeypatch.setattr(lookups, "stored_traces", lambda *_: {})
+    monkeypatch.setattr(persist, "LONGEST_WAIT", 0.01)
+    archive = Archive(None, ObservationPricer, lambda _: 1, 10**9, keep=keep)  # type: ignore[arg-type]
+    await archive.read_back(partition, [("p", "t")])
+    assert kept == [("p", b"\x89PNG", False)] * 2
+    assert partition.traces[KEY].event_count == 1
 
 
 async def test_a_broker_that_has_not_heard_of_the_growth_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from pipeline.audit.mend import Mender, RefusedRowsError
 from pipeline.audit.stored import Claim
 from pipeline.cost.book import PriceBook
 from pipeline.cost.price import ObservationPricer
+from pipeline.events.media import Medium
 from pipeline.store.insert import Refused
 from pipeline.store.rows import EPOCH_STEP
 from pipeline.stream.retention import KeepForEver
@@ -22,12 +23,13 @@ HOUR = 3600
 AWAY = 7_200_000_000  # first_seen under another key, microseconds
 
 
-def span(number: int, trace: str = "t") -> Outgoing:
+def span(number: int, trace: str = "t", **said: str) -> Outgoing:
     body = {
         "id": f"o{number}",
         "traceId": trace,
         "startTime": "2026-11-20T12:00:00Z",
         "endTime": "2026-11-20T12:00:01Z",
+        **said,
     }
     return langfuse_record(
         {"id": f"e{number}", "type": "span-create", "timestamp": "2026-11-20T12:00:00Z", "body": body}
@@ -105,6 +107,33 @@ async def test_rows_that_claim_too_much_stay_unless_the_archive_is_trusted(monke
     assert deleted == [("traces_rows", 20, 5), ("traces_rows", 22, 6), ("observations_rows", 20, 5)]
     [tombstone] = [row for row in store.rows if row.is_deleted]
     assert tombstone.row_version == 3 * EPOCH_STEP + 6  # not what the row claims: later events must win
+
+
+async def test_media_are_kept_before_any_row_refers_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    MemoryArchive([span(0, input="data:image/png;base64,iVBORw==")]).install(monkeypatch)
+    store, kept = Store(), list[tuple[str, bytes, int]]()
+
+    def keep(project_id: str, medium: Medium) -> None:
+        kept.append((project_id, medium.content, len(store.rows)))
+
+    mender = Mender(store, store, KeepForEver(), 2**30, trust_archive=False, keep=keep)  # type: ignore[arg-type]
+    assert await mender.mend(wrong(Divergence.MISSING_EVENTS, archived=1), [], PRICE)
+    assert kept == [("project-1", b"\x89PNG", 0)]
+    assert "@@@langfuseMedia:" in next(row.input for row in store.rows if hasattr(row, "observation_id"))
+
+
+async def test_a_store_of_media_that_says_no_is_told_of_and_no_row_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no mistake of ours for which an event would be left out."""
+    MemoryArchive([span(0, input="data:image/png;base64,iVBORw==")]).install(monkeypatch)
+
+    def keep(_project_id: str, _medium: Medium) -> None:
+        raise OSError("SlowDown")
+
+    store = Store()
+    mender = Mender(store, store, KeepForEver(), 2**30, trust_archive=False, keep=keep)  # type: ignore[arg-type]
+    with pytest.raises(OSError, match="SlowDown"):
+        await mender.mend(wrong(Divergence.MISSING_EVENTS, archived=1), [], PRICE)
+    assert store.rows == []
 
 
 async def test_a_trace_that_changed_since_it_was_judged_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

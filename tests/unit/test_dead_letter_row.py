@@ -4,6 +4,7 @@ from pipeline import __version__
 from pipeline.events import headers
 from pipeline.events.model import Micros, Record
 from pipeline.events.reasons import Reason
+from pipeline.store.retention import expiry
 from pipeline.stream.dead_letter_row import IN_TABLE, dead_letter_row, row_of
 from pipeline.stream.deadletters import DeadLetter
 
@@ -34,6 +35,13 @@ def test_a_row_has_the_bytes_the_headers_the_reason_and_the_origin() -> None:
 
 def test_a_letter_that_was_not_sent_has_the_same_row() -> None:
     assert row_of(failed()) == dead_letter_row(sent(failed()))
+
+
+def test_it_stays_as_long_as_its_project_says() -> None:
+    by_default, told = dead_letter_row(sent(failed())), dead_letter_row(sent(failed()), lambda *asked: hash(asked))
+    assert by_default is not None and told is not None
+    assert by_default.expires_at == expiry(by_default.failed_at, 90)
+    assert told == by_default._replace(expires_at=hash((told.project_id, told.failed_at)))
 
 
 def test_a_record_without_key_value_and_headers_stays_one_without() -> None:

@@ -8,6 +8,7 @@ import pytest
 from pipeline.events.edge_counts import Publication
 from pipeline.events.model import Micros, Record
 from pipeline.events.reasons import DecodeError, Reason
+from pipeline.store.retention import expiry
 from pipeline.stream.edge_count_row import edge_count_row
 
 TOLD = Publication("door", 3, 9, "events", ["a", "b"], [0, 1], [60, 60], [5, 7], [0, 3], [4, 9])
@@ -18,8 +19,9 @@ def record(value: bytes | None) -> Record:
 
 
 def test_what_a_front_door_tells_is_a_row() -> None:
-    row = edge_count_row(record(msgspec.json.encode(TOLD)))
-    assert row == ("door", 3, 9, "events", ["a", "b"], [0, 1], [60, 60], [5, 7], [0, 3], [4, 9])
+    row = edge_count_row(record(msgspec.json.encode(TOLD)), 30)
+    told = ("door", 3, 9, "events", ["a", "b"], [0, 1], [60, 60], [5, 7], [0, 3], [4, 9])
+    assert row == (*told, expiry(9, 30))
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"\xff", b"[1]", b'{"instance": 1}'])

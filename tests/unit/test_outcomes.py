@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.events import headers
 from pipeline.events.model import Micros, Record
+from pipeline.store.retention import expiry
 from pipeline.stream import outcomes
 from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.offsets import TopicPartition
@@ -26,7 +27,8 @@ def test_records_of_one_kind_need_no_places() -> None:
     count = ChunkCount(new=3)
     for offset in (4, 5, 6):
         count.outcomes.note(record(offset), "p", Outcome.STORED)
-    row = range_row(span(4, 6, 3), count, 9)
+    row = range_row(span(4, 6, 3), count, 9, 30)
+    assert row.expires_at == expiry(9, 31)  # a day more than what the front doors accepted
     assert (row.projects, row.receivers, row.minutes, row.outcomes) == (["p"], ["kafka"], [0], ["stored"])
     assert (row.amounts, row.places, row.offsets) == ([3], [], [])
     assert (row.topic, row.partition, row.first, row.last, row.records, row.stored_at) == ("events", 3, 4, 6, 3, 9)

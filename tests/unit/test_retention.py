@@ -1,5 +1,6 @@
 """When a row may leave: the arithmetic, whose rule holds, and what a worker writes."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.ops.retention.rules import Rules, read_rules
 from pipeline.registry import Registry, RegistryError, RetentionDays, open_registry
-from pipeline.store.retention import BOUNDED, DEFAULT_DAYS, FOREVER, Kind, expiry
+from pipeline.store.retention import BOUNDED, DEFAULT_DAYS, FOREVER, OWN_TIME, Kind, expiry
 from pipeline.store.tables import TABLES
 from pipeline.stream.retention import KeepForEver, RetentionBook
 
@@ -62,11 +63,18 @@ def test_a_project_s_own_rule_holds_before_that_of_all_and_that_before_the_built
     assert rules.days("b", Kind.ROWS) == (DEFAULT_DAYS[Kind.ROWS], "built in")
     assert rules.days("", Kind.ARCHIVE) == (30, "all")
     assert rules.days("a", Kind.DEAD_LETTERS) == (90, "built in")
+    assert rules.days("a", Kind.LEDGER) == (400, "setting")
+    assert [rule.project_id for rule in rules.listed(["a"]) if rule.kind is Kind.LEDGER] == [""]
+    registry.pin("a", "dear")
+    rules, since = read_rules(registry, 30), micros("2026-11-25T12:00:00")
+    assert rules.days("", Kind.LEDGER) == (30, "setting")
+    assert rules.until(Kind.ROWS, "a", "dear", since) == FOREVER
+    assert rules.until(Kind.ROWS, "a", "t", since) == expiry(since, 7)
 
 
 async def test_a_worker_writes_what_the_registry_says(registry: Registry) -> None:
-    registry.set_retention("a", RetentionDays(rows=7))
-    registry.set_retention("", RetentionDays(archive=1))
+    registry.set_retention("a", RetentionDays(rows=7, dead_letters=33))
+    registry.set_retention("", RetentionDays(archive=1, dead_letters=3))
     registry.pin("a", "dear")
     book, since = RetentionBook(registry), micros("2026-11-25T12:00:00")
     assert book.rows_until("a", "t", since) == FOREVER  # nothing was read yet
@@ -74,6 +82,7 @@ async def test_a_worker_writes_what_the_registry_says(registry: Registry) -> Non
     assert day(book.rows_until("a", "t", since)) == "2026-12-03T00:00:00+00:00"
     assert day(book.archive_until("a", "t", since)) == "2026-11-27T00:00:00+00:00"
     assert book.rows_until("b", "t", since) == FOREVER
+    assert [day(book.letters_until(project, since))[:10] for project in ("a", "b")] == ["2026-12-29", "2026-11-29"]
     assert book.rows_until("a", "dear", since) == book.archive_until("a", "dear", since) == FOREVER
     assert book.rows_until("b", "dear", since) == FOREVER
     assert day(book.archive_until("b", "dear", since)) == "2026-11-27T00:00:00+00:00"  # another project's
@@ -121,10 +130,12 @@ def test_hostile_ids_are_literals_in_the_expression() -> None:
 def test_every_table_whose_rows_carry_a_moment_is_bounded() -> None:
     carrying = {name for name, table in TABLES.items() if "expires_at" in table.columns}
     assert carrying <= {bounded.table for bounded in BOUNDED}
-    assert all(bounded.since in TABLES[bounded.table].columns for bounded in BOUNDED if bounded.table in TABLES)
+    for bounded in BOUNDED:
+        columns = set(TABLES[bounded.table].columns)
+        assert columns & set(re.findall(r"[a-z_]+", bounded.since)) >= {bounded.since} - {OWN_TIME}
 
 
-@pytest.mark.parametrize("command", [["retention", "ls"], ["retention", "set"], ["retention", "apply"]])
+@pytest.mark.parametrize("command", [["retention", name] for name in ("ls", "set", "apply", "media")])
 def test_the_subcommands_explain_themselves_with_an_example(command: list[str]) -> None:
     outcome = CliRunner().invoke(app, [*command, "--help"])
     assert outcome.exit_code == 0

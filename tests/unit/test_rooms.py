@@ -19,7 +19,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "store": set(),
     "local": set(),
     "evaluate": {"store"},
-    "ops": {"store", "local", "cost", "registry"},  # re-pricing computes with the books that the registry has
+    # re-pricing computes with the books that the registry has; media leave with the rows that refer to them
+    "ops": {"store", "local", "cost", "registry", "blobs"},
     "audit": {"stream", "store", "cost", "registry", "local", "ops"},  # folds as the worker does, to compare
     "replay": {"stream", "store", "local", "cost", "registry", "ops", "blobs"},  # folds as the worker does, to rows
     "blobs": set(),

@@ -11,7 +11,7 @@ from pipeline.fold.build import build
 from pipeline.fold.layers import COMPACT_ABOVE
 from pipeline.fold.state import TraceState
 from pipeline.fold.views import Built
-from pipeline.stream.rows import EPOCH_STEP, Rows, add_rows, row_version
+from pipeline.stream.rows import EPOCH_STEP, Rows, add_rows, row_version, tombstones
 
 PRICE = ObservationPricer()
 Said = tuple[Kind, str, dict[str, Any]]
@@ -210,6 +210,26 @@ def test_a_score_of_a_group_that_is_deleted_is_taken_back_without_a_trace(group:
     [was] = story.rows().scores
     traces, _, [now] = story.say(score("s", deleted=True)).rows()
     assert (traces, now.is_deleted, _key(now)) == ([], 1, _key(was))
+
+
+def test_each_score_of_a_group_may_leave_by_its_own_time() -> None:
+    """Not by the first one's; no clock of a client makes it leave before that one, or stay for longer than now."""
+    story, now = Story("session:s"), Micros(109)
+    story.say(*(score(id_, name="n", value=1.0) for id_ in ("a", "b", "c")))  # at 100, 101, 102
+    story.state.first_seen = Micros(101)
+
+    def expire(story: Story, now: int) -> dict[str, int]:
+        made = Rows([], [], [])
+        built = build(story.state, PRICE)
+        add_rows(made, story.state, built, settled=False, now=Micros(now), until=lambda since: since)
+        return {getattr(row, "score_id", row.trace_id): row.expires_at for some in made for row in some}
+
+    assert expire(story, now) == {"a": 101, "b": 101, "c": 102}
+    assert expire(story.say(score("d", value=2.0)), 101) == {"d": 101}  # at 103: ahead of us
+    assert expire(story.say(score("c", deleted=True)), now) == {"c": now}  # what hides a row stays as long as the row
+    taken_back = tombstones(story.state, "score", "x", [], now, lambda since: since).scores
+    assert [(row.expires_at, row.at) for row in taken_back] == [(now, 0)]
+    assert expire(Story().say(trace(name="n"), score("s", name="n", value=1.0)), now) == {"t": 3, "s": 3}
 
 
 def test_another_price_book_writes_everything_again_above_all_older_rows() -> None:

@@ -31,6 +31,7 @@ from pipeline.ops.reprice.pieces import Piece, Scope, pieces, sql
 from pipeline.ops.reprice.rows import stored_traces
 from pipeline.ops.reprice.values import Revised, revise
 from pipeline.ops.reprice.write import Writer
+from pipeline.ops.retention.rules import read_rules
 from pipeline.registry import Registry, open_registry
 from pipeline.store.client import connect
 
@@ -92,7 +93,7 @@ def reprice(
         pricer = _pricer(registry, wait, dry_run)
         report = Report(pricer.epoch)
         run = uuid4().hex
-        writer = None if dry_run else Writer(client, run, pricer.epoch, reason)
+        writer = None if dry_run else Writer(client, run, pricer.epoch, reason, read_rules(registry))
         work = pieces(client, scope)
         for done, piece in enumerate(work, 1):
             _do(client, scope, piece, pricer, writer, report)

@@ -13,9 +13,11 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.ops.reprice.pieces import Piece, sql
 from pipeline.ops.reprice.values import Changed, ChangedTrace, Revised
+from pipeline.ops.retention.rules import Rules
 from pipeline.store.lookups import stored_columns
 from pipeline.store.native import encode
 from pipeline.store.reprice_rows import CostHistoryRow, RepriceValueRow
+from pipeline.store.retention import Kind
 from pipeline.store.tables import COST_HISTORY, OBSERVATIONS, REPRICE_VALUES, TABLES, TRACES
 
 # Columns of the stored row that get a new value, and the expression that gives it; all others are taken as they are.
@@ -34,8 +36,9 @@ _TRACE = {
 class Writer:
     """Writes the pieces of one run."""
 
-    def __init__(self, client: Client, run: str, epoch: int, reason: str) -> None:
-        self._client, self._run, self._epoch, self._reason = client, run, epoch, reason
+    def __init__(self, client: Client, run: str, epoch: int, reason: str, rules: Rules) -> None:
+        """`rules` say how long the history of costs stays."""
+        self._client, self._run, self._epoch, self._reason, self._rules = client, run, epoch, reason, rules
         self._columns = {table: stored_columns(client, table) for table in (OBSERVATIONS, TRACES)}
 
     def write(self, piece: Piece, revised: Sequence[Revised]) -> None:
@@ -87,6 +90,7 @@ class Writer:
             repriced_at=now,
             old_version=old.row_version,
             new_version=each.new_version,
+            expires_at=self._rules.until(Kind.COST_HISTORY, piece.project_id, old.trace_id, now),
         )
 
     def _value(self, piece: Piece, each: Changed) -> RepriceValueRow:

@@ -83,7 +83,8 @@ def tables(client: Client, scope: Scope) -> Iterator[Bounded]:
     rows = client.query("SELECT name FROM system.tables WHERE database = currentDatabase()").result_rows
     there = {str(name) for (name,) in rows}
     for bounded in BOUNDED:
-        if bounded.table in there and (bounded.traced or not scope.trace_id):
+        concerned = (bounded.traced or not scope.trace_id) and (bounded.owned or not scope.project_id)
+        if bounded.table in there and concerned:
             yield bounded
 
 

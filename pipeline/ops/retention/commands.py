@@ -68,6 +68,25 @@ def retention_apply(
     run_apply(find_settings(data), project, wait=wait, dry_run=dry_run, as_json=as_json)
 
 
+@retention_app.command("media")
+def retention_media(
+    project: Annotated[str, typer.Option(help="One project only.")] = "",
+    dry_run: DryRun = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Remove media that no row refers to any more, of projects whose rows leave, and declarations without bytes.
+
+    An evaluator does the same once a day. Again to continue. What leaves is gone for good: look with `--dry-run` first.
+
+    Examples: `spanfold retention media --dry-run`, `spanfold retention media --project default`
+    """
+    from pipeline.local.stack import find_settings
+    from pipeline.ops.retention.run import run_media
+
+    run_media(find_settings(data), project, dry_run=dry_run, as_json=as_json)
+
+
 def pin(
     project: Project,
     trace: Trace,

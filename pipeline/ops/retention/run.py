@@ -3,15 +3,18 @@
 import json
 import sys
 from contextlib import closing
+from dataclasses import asdict
 
 from clickhouse_connect.driver.client import Client
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
 from pipeline.errors import SpanfoldError
 from pipeline.ops.retention.apply import Change, Scope, apply, wait_for_workers
-from pipeline.ops.retention.rules import read_rules
+from pipeline.ops.retention.media import Sweep, Swept
+from pipeline.ops.retention.rules import Rules, read_rules
 from pipeline.registry import Registry, RetentionDays, open_registry
 from pipeline.store.client import connect
 
@@ -25,7 +28,7 @@ class UnknownTraceError(SpanfoldError):
 def run_ls(settings: Settings, project: str, *, as_json: bool) -> None:
     """Print what holds for all and for each project that says something itself, or for one."""
     with _registry(settings) as registry:
-        rules = read_rules(registry)
+        rules = _rules(registry, settings)
     listed = rules.listed([project] if project else sorted(name for name in rules.said if name))
     if as_json:
         print(json.dumps([rule._asdict() | {"kind": rule.kind.value} for rule in listed]))
@@ -54,13 +57,28 @@ def run_apply(settings: Settings, project: str, *, wait: float | None, dry_run: 
     with _registry(settings) as registry, _store(settings) as client:
         if not dry_run:
             wait_for_workers(wait, _tell)
-        done = apply(client, settings, read_rules(registry), Scope(project), dry_run=dry_run, progress=_print_change)
+        rules = _rules(registry, settings)
+        done = apply(client, settings, rules, Scope(project), dry_run=dry_run, progress=_print_change)
     if as_json:
         print(json.dumps([change._asdict() for change in done]))
         return
     verb = "would get" if dry_run else "got"
     rows, leaving = sum(change.rows for change in done), sum(change.leaving for change in done)
     print(f"{rows} rows in {len(done)} partitions {verb} another moment; {leaving} of them have expired by it")
+
+
+def run_media(settings: Settings, project: str, *, dry_run: bool, as_json: bool) -> None:
+    """Remove what has no row any more, with a line for each project and each some thousand media."""
+    store = MediaStore(open_blobs(settings.blobs))
+    with _registry(settings) as registry, _store(settings) as client:
+        sweep = Sweep(client, store, _rules(registry, settings), dry_run=dry_run, progress=_print_swept)
+        swept = sweep.run([project] if project else [])
+    if as_json:
+        print(json.dumps([asdict(each) for each in swept]))
+        return
+    verb = "would leave" if dry_run else "left"
+    removed, size, orphans = (sum(getattr(each, name) for each in swept) for name in ("removed", "bytes", "orphans"))
+    print(f"{removed} media of {size} bytes {verb}, and {orphans} declarations without bytes, of {len(swept)} projects")
 
 
 def run_pin(settings: Settings, project: str, trace: str, note: str, *, wait: float | None) -> None:
@@ -102,19 +120,31 @@ def run_pins(settings: Settings, project: str, *, as_json: bool) -> None:
     Console().print(table)
 
 
+def _rules(registry: Registry, settings: Settings) -> Rules:
+    """All that holds now."""
+    return read_rules(registry, settings.ledger_days)
+
+
 def _known(client: Client, project: str, trace: str) -> bool:
     query = "SELECT count() FROM traces WHERE project_id = %(project)s AND trace_id = %(trace)s"
     return bool(client.query(query, parameters={"project": project, "trace": trace}).result_rows[0][0])
 
 
 def _applied(client: Client, settings: Settings, registry: Registry, project: str, trace: str) -> int:
-    done = apply(client, settings, read_rules(registry), Scope(project, trace), progress=_print_change)
+    done = apply(client, settings, _rules(registry, settings), Scope(project, trace), progress=_print_change)
     return sum(change.rows for change in done)
 
 
 def _print_change(change: Change) -> None:
     gone = f", {change.leaving} of them expired" if change.leaving else ""
     _tell(f"{change.table} {change.partition}: {change.rows} rows{gone}")
+
+
+def _print_swept(swept: Swept) -> None:
+    _tell(
+        f"{swept.project_id}: {swept.looked_at} media not wanted for long, {swept.referred} referred to by rows, "
+        f"{swept.removed} without"
+    )
 
 
 def _tell(text: str) -> None:
