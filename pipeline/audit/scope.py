@@ -53,17 +53,21 @@ class Piece(NamedTuple):
 class Recent(NamedTuple):
     """Traces with an event from offset `low` (included) to `high` (excluded) of their partition of a topic.
 
-    `hours` are those in which they were first seen (Unix seconds).
+    `taken` is the time in which the log took these, first to last (excluded): by it the archive finds them without
+    reading what is older. `hours` are those in which the traces were first seen. All in Unix seconds.
     """
 
     topic: str
     bounds: Mapping[int, tuple[int, int]]
+    taken: tuple[int, int]
     hours: tuple[int, ...] = ()
 
     def condition(self) -> str:
         """For the archive, whatever hour."""
         return (
-            "topic = %(topic)s"
+            "timestamp >= toDateTime64(%(taken_from)s, 6, 'UTC')"
+            " AND timestamp < toDateTime64(%(taken_until)s, 6, 'UTC')"
+            " AND topic = %(topic)s"
             " AND offset >= transform(toUInt64(partition), %(partitions)s, %(lows)s, toUInt64(18446744073709551615))"
             " AND offset < transform(toUInt64(partition), %(partitions)s, %(highs)s, toUInt64(0))"
         )
@@ -82,6 +86,8 @@ class Recent(NamedTuple):
             "partitions": list(self.bounds),
             "lows": [low for low, _ in self.bounds.values()],
             "highs": [high for _, high in self.bounds.values()],
+            "taken_from": self.taken[0],
+            "taken_until": self.taken[1],
             "hours": list(self.hours),
         }
 

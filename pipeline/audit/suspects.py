@@ -87,7 +87,10 @@ def stored_before(client: Client, topic: str, moment: datetime) -> dict[int, int
 
 def recent(client: Client, topic: str, bounds: dict[int, tuple[int, int]]) -> Recent:
     """Traces with an event between these offsets, and in which hours they were first seen."""
-    empty = Recent(topic, bounds)
+    parameters = {"topic": topic, "partitions": list(bounds)}
+    parameters |= {"lows": [low for low, _ in bounds.values()], "highs": [high for _, high in bounds.values()]}
+    [taken] = client.query(sql("taken"), parameters=parameters).result_rows
+    empty = Recent(topic, bounds, (int(taken[0]), int(taken[1])))
     query = sql("recent_hours").format(recent=empty.condition())
     rows = client.query(query, parameters=empty.parameters()).result_rows
     return empty._replace(hours=tuple(sorted(int(row[0]) for row in rows)))
