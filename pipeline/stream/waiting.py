@@ -59,6 +59,7 @@ class Lane(ABC):
         """Of the first chunk only this still waits."""
         self._waiting[0] = rest
         self.bytes += _size(rest) - _size(first)
+        self.records += len(rest.decoded) - len(first.decoded)
 
     def _done(self, first: Taken) -> None:
         """The first chunk waits no longer."""

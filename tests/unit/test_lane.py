@@ -12,7 +12,8 @@ from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.intake import Intake, Taken
 from pipeline.stream.lane import ColdLane
 from pipeline.stream.offsets import TopicPartition
-from pipeline.stream.partition import Limits, Partition
+from pipeline.stream.part import Part
+from pipeline.stream.partition import Limits, Partition, Thrown
 from pipeline.stream.persist import Cancelled
 from pipeline.stream.stages import Stages
 
@@ -175,3 +176,17 @@ async def test_content_that_was_let_go_comes_back_when_a_row_needs_it() -> None:
         await asyncio.sleep(0)
     assert lane.brought == [(b"p/t", ["o1", "o2"])]
     lane.task.cancel()
+
+
+async def test_what_waits_for_a_trace_that_was_thrown_out_is_weighed_and_given_back_once(lane: Lane) -> None:
+    lane.lane.put(taken(1, "a", "b"))
+    await until(lambda: bool(lane.asked))
+    part = Part(holders=1)
+    lane.partition.thrown[b"p/a"] = Thrown(("p", "a"), part, part)
+    lane.answer()
+    await until(lambda: bool(lane.batch.archive))
+    assert (lane.lane.records, lane.lane.bytes, lane.folded()) == (1, 10, [])
+    part.flushed = True
+    lane.answer()
+    await until(lambda: lane.folded() == [1])
+    assert (lane.lane.records, lane.lane.bytes) == (0, 0)
