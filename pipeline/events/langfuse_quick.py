@@ -148,7 +148,8 @@ def quick_events(project_id: str, raw: bytes) -> list[Event] | None:
         envelope = _DECODER.decode(raw)
         body, event_id = envelope.body, envelope.id
         own_id = body.id or envelope.entityId
-        if not own_id or not own_id.isprintable() or not event_id.isprintable():
+        ids = (own_id, event_id, envelope.entityId or "")
+        if not own_id or not all(map(str.isprintable, ids)):
             return None
         at = parse_time(envelope.timestamp)
         if type(body) is _Observation:

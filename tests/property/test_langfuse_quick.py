@@ -181,3 +181,10 @@ def test_edges_agree(type_: str, body: dict[str, Any]) -> None:
     raw = {"id": "e", "type": type_, "timestamp": "2026-03-04T05:06:07Z", "body": body}
     agrees(json.dumps(raw).encode())
     agrees(json.dumps(raw, ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize("entity_id", ["a\x7fb", "\x00", "", "x" * 801, "o2", None, 1])
+@pytest.mark.parametrize("type_", ["trace-create", "span-update"])
+def test_an_id_beside_the_body_is_checked_even_where_the_body_has_its_own(type_: str, entity_id: Any) -> None:
+    raw = {"id": "e", "type": type_, "timestamp": "2026-03-04T05:06:07Z", "entityId": entity_id, "body": {"id": "o"}}
+    agrees(json.dumps(raw).encode())
