@@ -157,7 +157,7 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
     for each in decoded:
         record, events = each
         key, value = record.key or b"", record.value or b""
-        if partition.thrown and key in partition.thrown:
+        if events and partition.thrown and key in partition.thrown:
             waiting.append(each)
             continue
         size, before, known, archived = EVENT + len(value), new, duplicate, len(archive)

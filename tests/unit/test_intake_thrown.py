@@ -1,0 +1,47 @@
+"""Records of a trace that was thrown out of memory, because our own code failed on it (stream/spoilt.py)."""
+
+from collections.abc import Sequence
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from pipeline.events.model import Event, Kind, Micros, Record
+from pipeline.fold.state import TraceState
+from pipeline.stream import intake as intake_module
+from pipeline.stream.batch import Batch
+from pipeline.stream.chunk import ChunkCount
+from pipeline.stream.intake import Decoded, Intake
+from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.part import Part
+from pipeline.stream.partition import Limits, Partition, Thrown
+from pipeline.stream.stages import Stages
+
+TP = TopicPartition("events", 0)
+
+
+class Worker:
+    """An intake, a partition and a batch."""
+
+    def __init__(self) -> None:
+        self.partition = Partition(TP, Limits(2, 60, 1000, 100, 10**6, 100, 10**6))
+        self.batch, self.count = Batch(), ChunkCount()
+
+    def fold(self, decoded: Sequence[Decoded]) -> list[Decoded]:
+        return Intake(2**20, Stages(None)).fold(self.batch, self.partition, list(decoded), self.count)
+
+
+def record(offset: int) -> Record:
+    return Record("events", 0, offset, Micros(60_000_000), b"p/a", b"x" * 100, ())
+
+
+def decoded(offset: int) -> Decoded:
+    return record(offset), [Event("p", "a", Kind.TRACE, "a", f"e{offset}", Micros(1), {})]
+
+
+def test_a_record_without_an_event_waits_for_no_trace() -> None:
+    worker, part = Worker(), Part()
+    worker.partition.thrown[b"p/a"] = Thrown(("p", "a"), part, part)
+    waiting = worker.fold([(record(1), []), decoded(2)])
+    assert [each[0].offset for each in waiting] == [2]
+    assert [outcome for *_, outcome in worker.count.outcomes] == ["ignored"]
