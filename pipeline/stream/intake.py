@@ -160,12 +160,13 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
         if events and partition.thrown and key in partition.thrown:
             waiting.append(each)
             continue
-        size, before, known, archived = EVENT + len(value), new, duplicate, len(archive)
+        size, before, known, archived, weighed = EVENT + len(value), new, duplicate, len(archive), 0
         try:
             for position, event in enumerate(events):
                 state = traces.get(key)
                 if state is None:
                     state = partition.create(key, event.project_id, event.trace_id, record.timestamp)
+                weighed = state.size
                 identity = event_identity(event.event_id, value)
                 seen = state.add(event, identity, record.offset, size, now)
                 if seen is _DUPLICATE:
@@ -185,14 +186,14 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
                 elif key not in touched:
                     touched[key] = False
                 if seen is _NEW:
-                    partition.size += size
                     archive.append(_archived(state, record, position, event, identity, value, until))
+                    partition.size += size
                     size = EVENT  # the bytes are counted once
         except Exception as error:  # our own mistake: the trace is put aside, the others go on
             del archive[archived:]
             new, duplicate = before, known
             _put_aside(batch, traces[key], each, count, error, "fold", until)
-            throw_back(partition, key, part, size)
+            throw_back(partition, key, part, weighed)
             touched.pop(key, None)
             continue
         if events:

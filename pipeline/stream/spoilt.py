@@ -63,25 +63,25 @@ def decoder_failed(record: Record, error: Exception, stage: str) -> DeadLetter:
     return DeadLetter(record, Reason.DECODER_FAILED, repr(error), stage)
 
 
-def throw_out(partition: Partition, key: bytes, unaccounted: int = 0) -> Part | None:
+def throw_out(partition: Partition, key: bytes, weighed: int | None = None) -> Part | None:
     """Forget a trace whose state may be wrong; the archive answers for it. The part of the partition that it held.
 
-    `unaccounted`: bytes that the state counts and the partition does not.
+    `weighed`: bytes that the partition counts for it, where that is not what the state says.
     """
     state = partition.traces.pop(key)
     partition.forget(key)
-    partition.size -= state.size - unaccounted
+    partition.size -= state.size if weighed is None else weighed
     partition.known.add(trace_hash(state.project_id, state.trace_id))
     part, state.holder = state.holder, None
     state.dissolve()
     return part if isinstance(part, Part) else None
 
 
-def throw_back(partition: Partition, key: bytes, part: Part, unaccounted: int) -> None:
+def throw_back(partition: Partition, key: bytes, part: Part, weighed: int) -> None:
     """Throw a trace out that comes back without the record that it failed on, after `part` was flushed."""
     state = partition.traces[key]
     name = (state.project_id, state.trace_id)
-    held = throw_out(partition, key, unaccounted)
+    held = throw_out(partition, key, weighed)
     if held is None:
         held = part
         part.holders += 1

@@ -45,3 +45,20 @@ def test_a_record_without_an_event_waits_for_no_trace() -> None:
     waiting = worker.fold([(record(1), []), decoded(2)])
     assert [each[0].offset for each in waiting] == [2]
     assert [outcome for *_, outcome in worker.count.outcomes] == ["ignored"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(TraceState, "fold"), (intake_module, "event_identity"), (intake_module, "_archived")]
+)
+def test_what_a_trace_weighed_is_given_back_wherever_our_code_fails(owner: Any, name: str) -> None:
+    worker, original = Worker(), getattr(owner, name)
+
+    def failing(*arguments: Any) -> Any:
+        if not worker.batch.dead:  # what is archived of a dead letter needs it, too
+            raise RuntimeError("a mistake of ours")
+        return original(*arguments)
+
+    worker.fold([decoded(1)])
+    with patch.object(owner, name, failing):
+        worker.fold([decoded(3)])
+    assert (list(worker.partition.thrown), worker.partition.size) == ([b"p/a"], 0)
