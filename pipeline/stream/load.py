@@ -58,7 +58,7 @@ def load_of(pipeline: Folding, ends: Callable[[TopicPartition], tuple[int, int]]
     backlog = 0
     for tp, partition in list(pipeline.partitions.items()):
         if not partition.ready.is_set():
-            return Load(frozenset(), 0, 0)
+            return Load(frozenset(), 0, 0, pipeline.flushes, pipeline.flush_seconds, pipeline.records)
         position, end = ends(tp)
         backlog += max(0, end - (position if partition.taken is None else partition.taken))
     busy = pipeline.batch.events + len(pipeline.batch.moves) >= most

@@ -67,7 +67,18 @@ def test_while_much_waits_for_the_store_there_is_no_room() -> None:
 def test_a_partition_that_is_being_opened_comes_first() -> None:
     folding = Folding(p1=(50, 50, 50), p2=(None, 0, 0))
     folding.partitions[TopicPartition("events", 2)].ready.clear()
-    assert folding.load() == Load(frozenset(), 0, 0)
+    assert folding.load() == Load(frozenset(), 0, 0, 7, 0.1, 9)
+
+
+def test_a_partition_that_is_being_opened_is_no_quick_flush() -> None:
+    folding, allowance = Folding(p1=(50, 50, 50)), Allowance()
+    folding.flush_seconds = 0.5  # the store is far away
+    for ready in (True, False, True):
+        event = folding.partitions[TopicPartition("events", 1)].ready
+        event.set() if ready else event.clear()
+        left = allowance.left(folding.load())
+    folding.flushes += 1
+    assert allowance.left(folding.load()) >= left > 0
 
 
 def test_without_partitions_there_is_nothing_to_look_after() -> None:
