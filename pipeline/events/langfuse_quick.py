@@ -100,7 +100,8 @@ _DECODER = msgspec.json.Decoder(
         )
     ]
 )
-_ODD = (msgspec.DecodeError, ValueError, KeyError)  # ValueError: UTF-8, times, amounts; KeyError: a level
+# ValueError: UTF-8, times, amounts; KeyError: a level; RecursionError: depth in front of the type
+_ODD = (msgspec.DecodeError, ValueError, KeyError, RecursionError)
 
 
 def _metadata(value: Any) -> dict[str, Any]:

@@ -160,6 +160,14 @@ def test_what_is_nested_too_deeply_is_left_to_the_rules(depth: int, field: str) 
         assert agrees(ENVELOPE % (type_, body)) == (depth <= DEEPEST + (field == "modelParameters"))
 
 
+@pytest.mark.parametrize("depth", [900, 1_200, 100_000])
+@pytest.mark.parametrize("outside", ['"body":{"id":"o","input":%s}', '"body":{"id":"o"},"x":%s', '"type":%s'])
+def test_what_is_nested_too_deeply_in_front_of_the_type_is_left_to_the_rules(depth: int, outside: str) -> None:
+    for opened, closed in (('{"a":', "}"), ("[", "]")):
+        deep = outside % (opened * depth + "1" + closed * depth)
+        assert not agrees(f'{{{deep},"id":"e","timestamp":"2026-03-04T05:06:07Z","type":"trace-create"}}'.encode())
+
+
 @pytest.mark.parametrize(
     "body",
     [
