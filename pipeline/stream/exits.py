@@ -41,17 +41,18 @@ def refuse(event: str, complaint: str) -> NoReturn:
     os._exit(EXIT_USAGE)
 
 
+async def or_end(event: str, work: Coroutine[Any, Any, None]) -> None:
+    """Await work whose failure is a bug and ends the process, whoever else would catch it."""
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except StopError as error:
+        halt(error)
+    except BaseException:
+        die(event)
+
+
 def guarded(event: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """A background task whose failure is a bug and ends the process."""
-
-    async def guard() -> None:
-        try:
-            await work
-        except asyncio.CancelledError:
-            raise
-        except StopError as error:
-            halt(error)
-        except BaseException:
-            die(event)
-
-    return asyncio.create_task(guard())
+    """The same in the background."""
+    return asyncio.create_task(or_end(event, work))

@@ -8,7 +8,8 @@ Faust's own path costs about 60 microseconds an event and has several ways to co
 - the steps of a revocation share one deadline: nobody in the group waits longer for this worker;
 - a worker whose static membership another one took says so and ends (stream/membership.py).
 How it fails: a commit that Kafka refuses stays committable and is tried again with the next one; what was not
-committed is delivered again, which changes nothing (I1).
+committed is delivered again, which changes nothing (I1). A listener that fails ends the process: Kafka's client would
+log that and go on, with partitions of which a part is lost.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from faust.transport.drivers.aiokafka import ensure_aiokafka_TP
 from faust.types import ConsumerMessage
 
 from pipeline.events.model import Micros, Record
-from pipeline.stream.exits import refuse
+from pipeline.stream.exits import or_end, refuse
 from pipeline.stream.fetched import hand_out_records
 from pipeline.stream.membership import Membership
 from pipeline.stream.offsets import PrefixTracker, TopicPartition
@@ -165,7 +166,7 @@ class ChunkConsumer(driver.Consumer):
         deadline = asyncio.get_running_loop().time() + self._revoke_deadline
         await self._look_for_a_twin()
         gone = {_place(tp) for tp in revoked}
-        await self._listener.partitions_revoked(gone, deadline - FAUSTS_PART)  # 1
+        await or_end("revocation_failed", self._listener.partitions_revoked(gone, deadline - FAUSTS_PART))  # 1
         self._forget(gone)  # 2
         try:
             async with asyncio.timeout_at(deadline):
@@ -197,7 +198,7 @@ class ChunkConsumer(driver.Consumer):
         """
         self._is_member = True
         self.stop_flow()
-        await self._listener.partitions_assigned({_place(tp) for tp in assigned})
+        await or_end("assignment_failed", self._listener.partitions_assigned({_place(tp) for tp in assigned}))
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def _add_gap(self, *_: Any) -> None:

@@ -7,7 +7,8 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
-from pipeline.stream import transport
+from pipeline.stream import exits, transport
+from pipeline.stream.exits import StopError
 from pipeline.stream.membership import Membership
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.progress import Progress
@@ -174,3 +175,36 @@ async def test_a_worker_ends_for_a_twin_and_goes_on_after_a_cut(
         await consumer._look_for_a_twin()
     assert len(said) == len(hosts)
     assert all("'worker-1' (at 10.0.0.7)" in each for each in said)
+
+
+class Listener:
+    """Fails whatever it is told."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def partitions_revoked(self, *_: Any) -> None:
+        raise self.error
+
+    async def partitions_assigned(self, *_: Any) -> None:
+        raise self.error
+
+
+class Ended(BaseException):
+    """The process."""
+
+
+@pytest.mark.parametrize("what", ["on_partitions_revoked", "on_partitions_assigned"])
+@pytest.mark.parametrize("error", [ZeroDivisionError(), StopError("a bad deploy", remedy="go back")])
+async def test_a_listener_that_fails_ends_the_process_for_kafkas_client_would_go_on(
+    what: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(*_: Any) -> None:
+        raise Ended
+
+    monkeypatch.setattr(exits, "halt" if isinstance(error, StopError) else "die", end)
+    consumer = Consumer()
+    consumer._listener, consumer._revoke_deadline, consumer._is_member = Listener(error), 1.0, False
+    consumer._thread._consumer, consumer.stop_flow = None, lambda: None  # type: ignore[method-assign]
+    with pytest.raises(Ended):
+        await getattr(consumer, what)({TP("events", 0)})
