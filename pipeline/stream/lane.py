@@ -12,7 +12,7 @@ from pipeline.stream.intake import Intake, contents_of, names_of
 from pipeline.stream.partition import SECONDS_TO_LOOK, Partition
 from pipeline.stream.persist import Cancelled
 from pipeline.stream.spoilt import came_back
-from pipeline.stream.waiting import Lane
+from pipeline.stream.waiting import Lane, weight
 
 TRACES_AT_ONCE = 500
 
@@ -99,6 +99,7 @@ class ColdLane(Lane):
         foldable = self._intake.put_aside(batch, partition, first.decoded, first.became)
         partition.barred.clear()
         thrown = self._intake.fold(batch, partition, foldable, first.became)
+        batch.bytes += weight(first.decoded) - weight(thrown)
         partition.pinned -= own
         if thrown:
             self._instead(first, first._replace(decoded=thrown))

@@ -31,6 +31,7 @@ from pipeline.stream.partition import WAKE_AT_ONCE, Clock, Limits, Partition, mo
 from pipeline.stream.persist import Cancelled
 from pipeline.stream.pressure import Pressure
 from pipeline.stream.stages import Stages
+from pipeline.stream.waiting import weight
 
 log = structlog.get_logger(__name__)
 
@@ -153,6 +154,7 @@ class Pipeline:
             self._lanes[partition].put(taken._replace(decoded=cold, media=()))
         else:
             batch.add(partition, taken.chunk, taken.became)
+        batch.bytes -= weight(laden) + weight(cold)  # they weigh in their lane until they are folded
         self._mind_the_size(batch)
 
     async def _has_media(self, partition: Partition, taken: Taken) -> None:
@@ -162,6 +164,7 @@ class Pipeline:
             await lane.has_room.wait()
         if partition.revoked:
             raise Cancelled
+        self.batch.bytes += weight(taken.decoded)
         self._fold(partition, taken._replace(media=(), laden=frozenset()))
 
     def _put_aside(self, partition: Partition, chunk: Chunk, moves: list[Move]) -> None:

@@ -6,10 +6,10 @@ the lane has no room, and whoever fills it waits.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pipeline.stream.chunk import Span
-from pipeline.stream.intake import Taken
+from pipeline.stream.intake import Decoded, Taken
 
 
 class Lane(ABC):
@@ -70,7 +70,11 @@ class Lane(ABC):
             self.has_room.set()
 
 
+def weight(decoded: Iterable[Decoded]) -> int:
+    """Bytes of the records' values."""
+    return sum(len(record.value or b"") for record, _ in decoded)
+
+
 def _size(taken: Taken) -> int:
     """Bytes that it holds in memory."""
-    values = sum(len(record.value or b"") for record, _ in taken.decoded)
-    return values + sum(len(medium.content) for _, medium in taken.media)
+    return weight(taken.decoded) + sum(len(medium.content) for _, medium in taken.media)

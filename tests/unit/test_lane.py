@@ -185,8 +185,8 @@ async def test_what_waits_for_a_trace_that_was_thrown_out_is_weighed_and_given_b
     lane.partition.thrown[b"p/a"] = Thrown(("p", "a"), part, part)
     lane.answer()
     await until(lambda: bool(lane.batch.archive))
-    assert (lane.lane.records, lane.lane.bytes, lane.folded()) == (1, 10, [])
+    assert (lane.lane.records, lane.lane.bytes, lane.batch.bytes, lane.folded()) == (1, 10, 10, [])
     part.flushed = True
     lane.answer()
     await until(lambda: lane.folded() == [1])
-    assert (lane.lane.records, lane.lane.bytes) == (0, 0)
+    assert (lane.lane.records, lane.lane.bytes, lane.batch.bytes) == (0, 0, 20)

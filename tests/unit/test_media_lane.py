@@ -167,3 +167,17 @@ async def test_a_trace_of_the_archive_is_read_back_after_its_media_are_there(kno
     await worker.take(chunk(outside, HERE, 0, a=URI))
     await until(lambda: record_key("p", "a") in partition.traces)
     assert asked == ([[("p", "a")]] if known else [])
+
+
+async def test_what_waits_for_media_weighs_in_its_lane_and_then_in_the_batch_that_it_is_folded_into() -> None:
+    outside, media = Outside(count=2), Media()
+    worker = await owning(outside, media)
+    laden, light, *_ = home(0)
+    some = chunk(outside, HERE, 0, **{laden: URI, light: "text"})
+    laden_bytes, light_bytes = (len(record.value or b"") for record in some.records)
+    await worker.take(some)
+    assert (worker.batch.bytes, worker._media[worker.partitions[HERE]].records) == (light_bytes, 1)
+    await worker.flush(everything=True)
+    media.goes.set()
+    await until(lambda: bool(worker.batch.archive))
+    assert worker.batch.bytes == laden_bytes
