@@ -35,7 +35,6 @@ class Metric(StrEnum):
         "spanfold_build_info",
         gauge("1", EVERY, "Always 1; which process this is.", "version", "role", "instance_id"),
     )
-
     LOOP_DELAY = (
         "spanfold_loop_delay_seconds",
         histogram("seconds", SHORT, EVERY, "How late the event loop's heartbeat was, twice a second."),
@@ -59,11 +58,7 @@ class Metric(StrEnum):
     LAG_SECONDS = (
         "spanfold_lag_seconds",
         gauge(
-            "seconds",
-            STREAM,
-            "Age of a partition's oldest record that is not committed; 0 without one.",
-            "topic",
-            "partition",
+            "seconds", STREAM, "Age of a partition's oldest uncommitted record; 0 without one.", "topic", "partition"
         ),
     )
     COMMITS = (
@@ -95,11 +90,7 @@ class Metric(StrEnum):
     MOVES_OPEN = "spanfold_moves_open", gauge("records", _WORKER, "Records sent on that Kafka has not acknowledged.")
     MOVE_SECONDS = (
         "spanfold_move_seconds_total",
-        counter(
-            "seconds",
-            _WORKER,
-            "Time in which records were being sent on; a flush waits for those not from the overflow.",
-        ),
+        counter("seconds", _WORKER, "Time in which records were sent on; flushes wait, but not for the overflow's."),
     )
     READ_RETRIES = (
         "spanfold_store_read_retries_total",

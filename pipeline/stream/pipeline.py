@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import structlog
 
@@ -27,6 +26,7 @@ from pipeline.stream.intake import Decoded, Intake, Taken, split
 from pipeline.stream.media import Keep
 from pipeline.stream.moves import MOST_BYTES, Move, at_home
 from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.pace import Pace
 from pipeline.stream.partition import WAKE_AT_ONCE, Clock, Limits, Partition, monotonic
 from pipeline.stream.persist import Cancelled
 from pipeline.stream.pressure import Pressure
@@ -39,17 +39,6 @@ Prepare = Callable[[Sequence[Decoded]], Awaitable[None]]
 Look = Callable[[int, Sequence[DeadLetter]], Awaitable[None]]  # records of a chunk, those that failed
 Aside = Callable[[Chunk], Awaitable[list[Move]]]
 """Where the records of a chunk go that is not folded now; [] for one that is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How often to flush, and how much may wait."""
-
-    interval: float  # seconds between two flushes at the most
-    flush_events: int  # a flush starts early at this many events
-    pending_events: int  # intake waits above this many
-    pending_bytes: int  # or above so many bytes of records
-    memory: int = 2**62  # or while what is held takes more bytes than this, by the estimate of stream/held.py
 
 
 class Pipeline:

@@ -40,8 +40,9 @@ from pipeline.stream.load import load_of
 from pipeline.stream.media import open_media
 from pipeline.stream.outbox import Outbox
 from pipeline.stream.overflow import Overflow
+from pipeline.stream.pace import Pace
 from pipeline.stream.partition import Limits
-from pipeline.stream.pipeline import Pace, Pipeline
+from pipeline.stream.pipeline import Pipeline
 from pipeline.stream.prepare import Preparation
 from pipeline.stream.pricebook import PriceShelf
 from pipeline.stream.registry_book import RegistryBook

@@ -27,9 +27,10 @@ from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.flush import Flush
 from pipeline.stream.intake import Intake
 from pipeline.stream.offsets import PrefixTracker, TopicPartition
+from pipeline.stream.pace import Pace
 from pipeline.stream.partition import Limits
 from pipeline.stream.persist import Cancelled
-from pipeline.stream.pipeline import Pace, Pipeline
+from pipeline.stream.pipeline import Pipeline
 from pipeline.stream.stages import Stages
 from tests.oracle.answers import (
     known_trace_hashes,

@@ -20,9 +20,10 @@ from pipeline.stream.collect import Collector, Waits
 from pipeline.stream.flush import Flush
 from pipeline.stream.intake import Intake
 from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.pace import Pace
 from pipeline.stream.partition import Limits
 from pipeline.stream.persist import Cancelled
-from pipeline.stream.pipeline import Pace, Pipeline
+from pipeline.stream.pipeline import Pipeline
 from pipeline.stream.stages import Stages
 from tests.unit.test_revoke import SOON, Outside, soon
 

@@ -20,8 +20,9 @@ from pipeline.stream.flush import Flush
 from pipeline.stream.intake import Intake
 from pipeline.stream.moves import Move
 from pipeline.stream.offsets import TopicPartition
+from pipeline.stream.pace import Pace
 from pipeline.stream.partition import Limits, Partition
-from pipeline.stream.pipeline import Pace, Pipeline
+from pipeline.stream.pipeline import Pipeline
 from pipeline.stream.stages import Stages
 
 TP = TopicPartition("events", 0)
