@@ -151,7 +151,7 @@ async def test_moved_copies_are_found_by_where_they_were_first(store: Client) ->
 
 
 async def test_a_publication_that_is_gone_is_found_by_its_number(store: Client) -> None:
-    row = EdgeCountRow("door", 0, NOW, TOPIC, ["a"], [0], [NOW], [5], [0], [4])
+    row = EdgeCountRow("door", 0, NOW, TOPIC, ["a"], [0], [NOW], [5], [0], [4], FOREVER)
     told = [row._replace(number=number, published_at=NOW + number) for number in (3, 4, 7, 9)]
     others = [row._replace(instance="other"), row._replace(instance="elsewhere", topic="x", number=5)]
     await put(store, "edge_counts", [*told, *others, row._replace(instance="elsewhere", topic="x")])
