@@ -164,7 +164,7 @@ class ChunkConsumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         """1 the listener finishes and commits, 2 forget the trackers, 3 Faust's own part; all within one deadline."""
         deadline = asyncio.get_running_loop().time() + self._revoke_deadline
-        await self._look_for_a_twin()
+        await or_end("membership_failed", self._look_for_a_twin())
         gone = {_place(tp) for tp in revoked}
         await or_end("revocation_failed", self._listener.partitions_revoked(gone, deadline - FAUSTS_PART))  # 1
         self._forget(gone)  # 2

@@ -1,5 +1,6 @@
 """What a fetch brings that outlasts a rebalance is read again, never skipped."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -208,3 +209,20 @@ async def test_a_listener_that_fails_ends_the_process_for_kafkas_client_would_go
     consumer._thread._consumer, consumer.stop_flow = None, lambda: None  # type: ignore[method-assign]
     with pytest.raises(Ended):
         await getattr(consumer, what)({TP("events", 0)})
+
+
+async def test_a_question_for_a_twin_that_fails_does_not_skip_the_revocation(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask() -> set[str]:
+        raise IndexError
+
+    def end(*_: Any) -> None:
+        raise Ended
+
+    monkeypatch.setattr(exits, "die", end)
+    consumer = Consumer()
+    consumer._membership = Membership("worker-1", 10.0, ask)
+    consumer._membership.lost(asyncio.get_running_loop().time())
+    consumer._thread._consumer = SimpleNamespace(_coordinator=SimpleNamespace(member_id=""))
+    consumer._is_member, consumer._revoke_deadline = True, 1.0
+    with pytest.raises(Ended):
+        await consumer.on_partitions_revoked({TP("events", 0)})
