@@ -156,7 +156,10 @@ class Archive:
         for name, rows in (lookups.stored_rows(self._client, gone) if gone else {}).items():
             state = states.setdefault(name, TraceState(*name, stored[name].first_seen))
             state.base_count = _count(stored[name]) - state.event_count
-            stand_in(state, rows)
+            try:
+                stand_in(state, rows)
+            except Exception as error:  # our own mistake, perhaps the one for which an event was left out
+                spoilt.give_up(name, error)
         return [
             Restored(record_key(*name), state, stored.get(name), spoilt.error(name) or rested(state, price))
             for name, state in states.items()

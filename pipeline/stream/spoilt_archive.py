@@ -55,6 +55,11 @@ class Spoilt:
                 self._given_up[name] = error
         return [name for name in failed if name not in self._given_up]
 
+    def give_up(self, name: TraceKey, error: Exception) -> None:
+        """Nothing helps: the rows that stand for lost events failed."""
+        tell(error, "read_back", name)
+        self._given_up[name] = error
+
     def error(self, name: TraceKey) -> Exception | None:
         """Why a trace was given up; its state is not to be used."""
         return self._given_up.get(name)

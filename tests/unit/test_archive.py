@@ -12,7 +12,7 @@ from pipeline.events.keys import event_identity
 from pipeline.events.media import Medium
 from pipeline.events.model import Event, Fields, Kind
 from pipeline.store import lookups
-from pipeline.store.lookups import RawEvent, StoredTrace
+from pipeline.store.lookups import RawEvent, StoredRow, StoredTrace
 from pipeline.store.rows import EPOCH_STEP
 from pipeline.stream import archive as archive_module
 from pipeline.stream import archived as archived_module
@@ -89,6 +89,15 @@ async def test_what_the_archive_does_not_have_when_asked_again_has_expired(monke
     partition = await read_back(monkeypatch, stored(events=3))
     state = partition.traces[KEY]
     assert (state.event_count, state.base_count) == (3, 2)
+
+
+async def test_stored_rows_that_our_own_code_fails_on_put_their_trace_aside_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row = StoredRow("trace", "t", AT, {})  # a column is missing
+    monkeypatch.setattr(lookups, "stored_rows", lambda *_: {("p", "t"): [row]})
+    partition = await read_back(monkeypatch, stored(events=3))
+    assert (list(partition.barred), list(partition.traces)) == ([KEY], [])
 
 
 async def test_an_event_that_breaks_the_decoder_is_not_counted_and_stops_nobody(
