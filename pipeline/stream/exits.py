@@ -45,7 +45,7 @@ async def or_end(event: str, work: Coroutine[Any, Any, None]) -> None:
     """Await work whose failure is a bug and ends the process, whoever else would catch it."""
     try:
         await work
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, GeneratorExit):  # it is stopped, or nobody waits for it any more
         raise
     except StopError as error:
         halt(error)
