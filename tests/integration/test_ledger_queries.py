@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from pipeline.audit.suspects import came_since
 from pipeline.ops.ledger import read
 from pipeline.ops.ledger.balance import Edge, Slot
 from pipeline.ops.ledger.moved import Place, ends
@@ -151,10 +152,30 @@ async def test_moved_copies_are_found_by_where_they_were_first(store: Client) ->
 
 
 async def test_a_publication_that_is_gone_is_found_by_its_number(store: Client) -> None:
-    row = EdgeCountRow("door", 0, NOW, TOPIC, ["a"], [0], [NOW], [5], [0], [4])
+    row = EdgeCountRow("door", 0, NOW, TOPIC, ["a"], [0], [NOW], [5], [0], [4], FOREVER)
     told = [row._replace(number=number, published_at=NOW + number) for number in (3, 4, 7, 9)]
     others = [row._replace(instance="other"), row._replace(instance="elsewhere", topic="x", number=5)]
     await put(store, "edge_counts", [*told, *others, row._replace(instance="elsewhere", topic="x")])
     assert [(each.instance, each.first, each.last) for each in read.untold(store, SCOPE)] == [
         ("door", 5, 6), ("door", 8, 8),
     ]  # fmt: skip
+
+
+async def test_what_is_stored_late_is_looked_at_from_where_its_partition_ended_before(store: Client) -> None:
+    """An outage of five hours: of the minutes between two chunks nothing may have come, and the edge knows better."""
+    hour, minute = 3_600_000_000, 60_000_000
+    now = START + timedelta(hours=6)
+
+    def row(partition: int, first: int, minutes: list[int], stored: int) -> OffsetRangeRow:
+        moments = [NOW + each * minute for each in minutes]
+        return offset_range_row(first, first)._replace(partition=partition, minutes=moments, stored_at=NOW + stored)
+
+    assert came_since(store, TOPIC, now) is None
+    before = [row(0, 0, [0, 1], 2 * minute), row(0, 1, [3], 4 * minute), row(1, 0, [2], 3 * minute)]
+    await put(store, "offset_ranges", before)
+    assert came_since(store, TOPIC, now - timedelta(hours=1)) is None
+    await put(store, "offset_ranges", [row(0, 2, [200, 201], 5 * hour + minute)])
+    assert came_since(store, TOPIC, now - timedelta(hours=1)) == START + timedelta(minutes=3)
+    assert came_since(store, "another", now - timedelta(hours=1)) is None
+    await put(store, "offset_ranges", [row(2, 0, [1], 5 * hour + minute)])  # of a partition of which nothing was told
+    assert came_since(store, TOPIC, now - timedelta(hours=1)) == START + timedelta(minutes=1)
