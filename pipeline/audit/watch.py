@@ -3,10 +3,11 @@
 It has to run once. So it lives in the evaluator, which is there anyway and is not in the way of events, and in the one
 that holds the first partition of the evaluations topic: the group gives it to one process at a time, and to the next
 one when that dies. Should a paused process still believe that it holds it, two look, which harms nothing.
-Rule: the ledger looks at the last hour of the log, and further back to the oldest minute of which anything was stored in
-the last hour: what comes after a lag of hours is looked at when it is stored. The audit looks at each trace once after
-its last event, by offsets and not by a clock: from where it was to where all chunks are stored, so that a lag leaves
-nothing out. Begun anew it goes back an hour. Of a share of those traces (`audit_contents_share`) it also compares what the rows say.
+Rule: the ledger looks at the last hour of the log, and further back to the oldest minute of which anything was stored
+in the last hour: what comes after a lag of hours is looked at when it is stored. The audit looks at each trace once
+after its last event, by offsets and not by a clock: from where it was to where all chunks are stored, so that a lag
+leaves nothing out. Begun anew it goes back an hour. Of a share of those traces (`audit_contents_share`) it also
+compares what the rows say.
 How it fails: a store, broker or registry that does not answer is asked again a minute later, and told of; the time of
 the last look is a metric. Configured by `watch_interval` (0: never) and `audit_fix`.
 """

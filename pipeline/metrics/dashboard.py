@@ -186,13 +186,14 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Records that do not add up",
             "short",
             (("max by (kind) (spanfold_ledger_missing_records)", "{{kind}}"),),
-            text="Of the last hour of the log. Anything but unproven is a loss.",
+            text="Of the last hour, by the log and by the store. Anything but unproven is a loss.",
         ),
         Panel(
             "Traces audited",
             "ops",
             (
                 ("sum(rate(spanfold_audit_traces_total[$__rate_interval]))", "looked at"),
+                ("sum(rate(spanfold_audit_contents_traces_total[$__rate_interval]))", "compared with their events"),
                 _rate("spanfold_audit_wrong_traces_total", "divergence", "wrong: {{divergence}}"),
             ),
         ),
@@ -201,6 +202,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "s",
             (("time() - (max(spanfold_watch_last_look_timestamp_seconds) > 0)", "last look"),),
         ),
+        Panel("Media that left", "ops", (("sum(rate(spanfold_media_removed_total[$__rate_interval]))", "removed"),)),
     ),
     "Processes": (
         Panel("CPU", "percentunit", (_rate("process_cpu_seconds_total", "instance"),)),

@@ -1,4 +1,4 @@
-"""The watch's metrics: they speak of what this process watches now, or of nothing. And how far back the ledger looks."""
+"""The watch's metrics speak of what this process watches now, or of nothing. And how far back the ledger looks."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
