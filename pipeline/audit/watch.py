@@ -8,8 +8,8 @@ in the last hour: what comes after a lag of hours is looked at when it is stored
 after its last event, by offsets and not by a clock: from where it was to where all chunks are stored, so that a lag
 leaves nothing out. Begun anew it goes back an hour. Of a share of those traces (`audit_contents_share`) it also
 compares what the rows say.
-How it fails: a store, broker or registry that does not answer is asked again a minute later, and told of; the time of
-the last look is a metric. Configured by `watch_interval` (0: never) and `audit_fix`.
+How it fails: a store, broker or registry that does not answer is asked again a minute later, and told of; so is a
+mistake of our own code. The time of the last look is a metric. Configured by `watch_interval` (0: never), `audit_fix`.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from traceback import format_tb
 
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -130,6 +131,8 @@ async def watch(settings: Settings, metrics: Metrics, mine: Callable[[], bool]) 
             await watching.look()
         except _FAILS_WITH as error:
             log.warning("watch_failed", error=str(error)[:500] or type(error).__name__)
+        except Exception as error:  # our own mistake, which may quote an event; evaluations must not suffer from it
+            log.error("watch_failed", error=type(error).__name__, where="".join(format_tb(error.__traceback__)))
 
 
 def _audit(settings: Settings) -> Audit:

@@ -1,5 +1,6 @@
 """The watch's metrics speak of what this process watches now, or of nothing. And how far back the ledger looks."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,28 @@ def test_who_does_not_watch_any_more_shows_no_old_findings() -> None:
     watching.forget()
     assert set(shown(metrics, Metric.LEDGER_MISSING)) == {0}
     assert shown(metrics, Metric.WATCH_LAST) == [0]
+
+
+@pytest.mark.parametrize("error", [KeyError("ours"), OSError("theirs")])
+async def test_a_look_that_fails_ends_nobody(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lives in the evaluator: a mistake on one trace must not stop evaluations, once a minute for ever."""
+    looks = 0
+    again = asyncio.Event()
+
+    async def look(_: Watch) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise error
+        again.set()
+
+    monkeypatch.setattr(Watch, "look", look)
+    monkeypatch.setattr(watch, "_audit", lambda _: SimpleNamespace())
+    settings = Settings(watch_interval=0.001)
+    task = asyncio.create_task(watch.watch(settings, Metrics(Role.EVALUATOR, ""), lambda: True))
+    async with asyncio.timeout(5):
+        await again.wait()
+    task.cancel()
 
 
 @pytest.mark.parametrize(
