@@ -179,3 +179,18 @@ async def test_what_is_stored_late_is_looked_at_from_where_its_partition_ended_b
     assert came_since(store, "another", now - timedelta(hours=1)) is None
     await put(store, "offset_ranges", [row(2, 0, [1], 5 * hour + minute)])  # of a partition of which nothing was told
     assert came_since(store, TOPIC, now - timedelta(hours=1)) == START + timedelta(minutes=1)
+
+
+async def test_the_archive_begins_where_nothing_has_expired_whatever_is_pinned(store: Client) -> None:
+    """A pinned trace of years ago, and what has expired and was not removed yet: all between them is rightly gone."""
+    day, now = 86_400_000_000, int(datetime.now(UTC).timestamp())
+    rows = [
+        ("bounded", -400, FOREVER), ("bounded", -20, now - 60), ("bounded", -9, now + 86_400),
+        ("bounded", 0, now + 864_000), ("for ever", -400, FOREVER), ("for ever", 0, FOREVER),
+    ]  # fmt: skip
+    await put(store, "raw_events", [
+        raw_event_row(f"e{number}")._replace(project_id=project, timestamp=NOW + days * day, expires_at=until)
+        for number, (project, days, until) in enumerate(rows)
+    ])  # fmt: skip
+    begins = read.archive_begins(store, {project for project, _, _ in rows})
+    assert begins == {"bounded": SECOND - 9 * 86_400, "for ever": SECOND - 400 * 86_400}
