@@ -173,10 +173,11 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ),
         ),
         Panel(
-            "Media reported, events to the overflow",
+            "Media reported and removed, events to the overflow",
             "ops",
             (
                 _rate("spanfold_ingest_media_uploads_total", "outcome", "media: {{outcome}}"),
+                ("sum(rate(spanfold_media_removed_total[$__rate_interval]))", "media: removed"),
                 ("sum(rate(spanfold_ingest_overflow_events_total[$__rate_interval]))", "overflow"),
             ),
         ),
@@ -193,7 +194,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "ops",
             (
                 ("sum(rate(spanfold_audit_traces_total[$__rate_interval]))", "looked at"),
-                ("sum(rate(spanfold_audit_contents_traces_total[$__rate_interval]))", "compared with their events"),
+                ("sum(rate(spanfold_audit_contents_traces_total[$__rate_interval]))", "of these column by column"),
                 _rate("spanfold_audit_wrong_traces_total", "divergence", "wrong: {{divergence}}"),
             ),
         ),
@@ -202,7 +203,6 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "s",
             (("time() - (max(spanfold_watch_last_look_timestamp_seconds) > 0)", "last look"),),
         ),
-        Panel("Media that left", "ops", (("sum(rate(spanfold_media_removed_total[$__rate_interval]))", "removed"),)),
     ),
     "Processes": (
         Panel("CPU", "percentunit", (_rate("process_cpu_seconds_total", "instance"),)),

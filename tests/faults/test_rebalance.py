@@ -14,6 +14,7 @@ from pipeline.local.kafka import LocalKafka
 from pipeline.ops.lag import read_lag
 from pipeline.ops.topics_grow import grow_topics
 from pipeline.store.insert import Inserter
+from pipeline.store.retention import FOREVER
 from pipeline.store.rows import EdgeCountRow
 from pipeline.stream.outcomes import MINUTE
 from tests.faults.chaos.account import ledger
@@ -125,7 +126,7 @@ async def lose_in_the_overflow(stack: Stack, like: Outgoing) -> tuple[int, int]:
         await consumer.commit({place: sent.offset + 1})
     now = sent.timestamp * 1000
     row = EdgeCountRow("door", 0, now, settings.overflow_topic, [PROJECT], [place.partition], [now // MINUTE * MINUTE],
-                       [1], [sent.offset], [sent.offset])  # fmt: skip
+                       [1], [sent.offset], [sent.offset], FOREVER)  # fmt: skip
     assert await Inserter(stack.client).insert("edge_counts", [row], "lost") == []
     return sent.partition, sent.offset
 

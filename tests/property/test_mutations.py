@@ -66,7 +66,7 @@ def archive_last() -> AbstractContextManager[Any]:
 
 def ranges_not_written() -> AbstractContextManager[Any]:
     """The ledger hears nothing of the chunks."""
-    return patch("pipeline.stream.flush._ranges", lambda durable: [])
+    return patch("pipeline.stream.flush._ranges", lambda *_: [])
 
 
 def duplicates_not_known() -> AbstractContextManager[Any]:

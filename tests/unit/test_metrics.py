@@ -3,9 +3,9 @@
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,10 +17,12 @@ from pipeline.metrics import Metric, Metrics, Role
 from pipeline.metrics.page import page
 from pipeline.metrics.registry import PROCESS
 from pipeline.metrics.spec import Kind
+from pipeline.registry import open_registry
 from pipeline.store.errors import Blame
 from pipeline.store.tables import EDGE_COUNTS, TABLES
 from pipeline.stream import counted, pressure
 from pipeline.stream.counted import Step
+from pipeline.stream.retention import RetentionBook
 from pipeline.stream.stages import Stage
 from pipeline.stream.topic_table import keep_in_topic
 from pipeline.stream.topology import copies
@@ -79,12 +81,12 @@ def test_a_role_shows_its_own_metrics_and_no_others(role: Role) -> None:
     assert not shown & {metric.value for metric in Metric if role not in metric.spec.roles}
 
 
-def test_labels_say_what_the_rooms_say() -> None:
+def test_labels_say_what_the_rooms_say(tmp_path: Path) -> None:
     assert set(Metric.STORE_RETRIES.spec.values["blame"]) == set(Blame)
     assert set(Metric.DEAD_LETTERS.spec.values["reason"]) == set(Reason)
     assert set(Metric.ROWS.spec.values["table"]) <= set(TABLES)
-    keeps: Any = SimpleNamespace(letters_until=None)
-    copied = {copy.table for copy in copies(Settings(), keep_in_topic, keeps)}
+    with closing(open_registry(f"sqlite:///{tmp_path / 'registry.sqlite'}")) as registry:
+        copied = {copy.table for copy in copies(Settings(), keep_in_topic, RetentionBook(registry))}
     assert set(Metric.ROWS.spec.values["table"]) >= copied >= {EDGE_COUNTS}
     assert set(Metric.CALLS.spec.values["cost_source"]) == set(get_args(CostSource))
     assert set(Metric.CALLS.spec.values["usage_source"]) == set(get_args(UsageSource))
