@@ -104,6 +104,8 @@ def _as_read(folded: Refold, found: Read, keeps: Keeps, examined: Examined) -> b
         examined.skip("unreadable")
     elif keeps.rows_until(*folded.name, folded.state.first_seen) <= time.time():
         examined.skip("rows expired")
+    elif keeps.archive_until(*folded.name, folded.state.first_seen) <= time.time():
+        examined.skip("archive expired")  # of its first events at least, though a worker may still have them in memory
     elif folded.archived != found.archived.get(folded.name, 0):
         examined.skip("in flight")
     else:

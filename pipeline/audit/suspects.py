@@ -85,6 +85,16 @@ def stored_before(client: Client, topic: str, moment: datetime) -> dict[int, int
     return {int(partition): int(end) for partition, end in rows}
 
 
+def came_since(client: Client, topic: str, moment: datetime) -> datetime | None:
+    """The minute of the log from which on records were stored since a moment; None where none were.
+
+    Each partition counts from where it ended before, at most eight days earlier.
+    """
+    parameters = {"topic": topic, "moment": text(moment)}
+    [(second, partitions)] = client.query(sql("came_since"), parameters=parameters).result_rows
+    return datetime.fromtimestamp(int(second), UTC) if partitions else None
+
+
 def recent(client: Client, topic: str, bounds: dict[int, tuple[int, int]]) -> Recent:
     """Traces with an event between these offsets, and in which hours they were first seen."""
     parameters = {"topic": topic, "partitions": list(bounds)}

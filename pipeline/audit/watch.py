@@ -3,11 +3,13 @@
 It has to run once. So it lives in the evaluator, which is there anyway and is not in the way of events, and in the one
 that holds the first partition of the evaluations topic: the group gives it to one process at a time, and to the next
 one when that dies. Should a paused process still believe that it holds it, two look, which harms nothing.
-Rule: the ledger looks at the last hour of the log. The audit looks at each trace once after its last event, by offsets
-and not by a clock: from where it was to where all chunks are stored, so that a lag leaves nothing out. Begun anew it
-goes back an hour. Of a share of those traces (`audit_contents_share`) it also compares what the rows say.
-How it fails: a store, broker or registry that does not answer is asked again a minute later, and told of; the time of
-the last look is a metric. Configured by `watch_interval` (0: never) and `audit_fix`.
+Rule: the ledger looks at the last hour of the log, and further back to the oldest minute of which anything was stored
+in the last hour: what comes after a lag of hours is looked at when it is stored. The audit looks at each trace once
+after its last event, by offsets and not by a clock: from where it was to where all chunks are stored, so that a lag
+leaves nothing out. Begun anew it goes back an hour. Of a share of those traces (`audit_contents_share`) it also
+compares what the rows say.
+How it fails: a store, broker or registry that does not answer is asked again a minute later, and told of; so is a
+mistake of our own code. The time of the last look is a metric. Configured by `watch_interval` (0: never), `audit_fix`.
 """
 
 import asyncio
@@ -15,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from traceback import format_tb
 
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -22,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from urllib3.exceptions import HTTPError
 
 from pipeline.audit.run import Audit, Report
-from pipeline.audit.suspects import recent, stored_before, stored_now
+from pipeline.audit.suspects import came_since, recent, stored_before, stored_now
 from pipeline.config import Settings
 from pipeline.errors import SpanfoldError
 from pipeline.metrics import Metric, Metrics
@@ -51,12 +54,12 @@ class Watch:
         """Somebody else watches from now on, and tells what does not add up."""
         self._audited = None
         self._tell_balance(Balance([]))
+        self._metrics.set(Metric.WATCH_LAST, 0)
 
     async def look(self) -> tuple[Balance, Report]:
         """Once over what is recent."""
         now = datetime.now(UTC)
-        scope = Scope(self._settings.events_topic, now - LEDGER_LOOKS_BACK, now + timedelta(minutes=1))
-        balance = await take_balance(self._settings, self._audit.client, scope)
+        balance = await take_balance(self._settings, self._audit.client, await self._ledger_scope(now))
         self._tell_balance(balance)
         report = await self._audit_recent(now)
         self._metrics.add(Metric.AUDIT_TRACES, report.traces)
@@ -71,6 +74,12 @@ class Watch:
             )  # fmt: skip
         self._metrics.set(Metric.WATCH_LAST, time.time())
         return balance, report
+
+    async def _ledger_scope(self, now: datetime) -> Scope:
+        """By the clock, and by what was stored: without state, so another process goes on where this one ends."""
+        topic, start = self._settings.events_topic, now - LEDGER_LOOKS_BACK
+        came = await asyncio.to_thread(came_since, self._audit.client, topic, start)
+        return Scope(topic, min(start, came or start), now + timedelta(minutes=1))
 
     async def _audit_recent(self, now: datetime) -> Report:
         client, topic = self._audit.client, self._settings.events_topic
@@ -122,6 +131,8 @@ async def watch(settings: Settings, metrics: Metrics, mine: Callable[[], bool]) 
             await watching.look()
         except _FAILS_WITH as error:
             log.warning("watch_failed", error=str(error)[:500] or type(error).__name__)
+        except Exception as error:  # our own mistake, which may quote an event; evaluations must not suffer from it
+            log.error("watch_failed", error=type(error).__name__, where="".join(format_tb(error.__traceback__)))
 
 
 def _audit(settings: Settings) -> Audit:

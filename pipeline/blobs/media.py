@@ -86,7 +86,9 @@ class MediaStore:
         """Somebody has these bytes; whether they are there already. If not, it is remembered what they will be."""
         if self.want(project_id, media.id, held=media.held) is not None:
             return True
-        self._write(project_id, DECLARED, media._replace(wanted_at=time.time()))
+        known = self.declared(project_id, media.id)
+        held = media.held or (known is not None and known.held)  # who comes later, and for a trace, takes nothing back
+        self._write(project_id, DECLARED, media._replace(wanted_at=time.time(), held=held))
         return False
 
     def put(self, project_id: str, media: Media, content: bytes) -> None:

@@ -187,7 +187,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Records that do not add up",
             "short",
             (("max by (kind) (spanfold_ledger_missing_records)", "{{kind}}"),),
-            text="Of the last hour of the log. Anything but unproven is a loss.",
+            text="Of the last hour, by the log and by the store. Anything but unproven is a loss.",
         ),
         Panel(
             "Traces audited",

@@ -232,9 +232,10 @@ class Metric(StrEnum):
     LEDGER_MISSING = (
         "spanfold_ledger_missing_records",
         gauge(
-            "records", Role.EVALUATOR, "What does not add up in the last hour of the log; see docs/ledger.md.",
+            "records", Role.EVALUATOR, "What does not add up in the last hour of log and store; see docs/ledger.md.",
             kind=(
-                "uncovered", "unproven", "not_in_log", "not_archived", "no_dead_letter", "lost_moving", "edge_untold",
+                "uncovered", "unproven", "not_in_log", "not_archived", "no_dead_letter", "lost_moving", "log_shorter",
+                "edge_untold",
             ),
         ),
     )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from pipeline.audit.suspects import came_since
 from pipeline.ops.ledger import read
 from pipeline.ops.ledger.balance import Edge, Slot
 from pipeline.ops.ledger.moved import Place, ends
@@ -158,3 +159,38 @@ async def test_a_publication_that_is_gone_is_found_by_its_number(store: Client) 
     assert [(each.instance, each.first, each.last) for each in read.untold(store, SCOPE)] == [
         ("door", 5, 6), ("door", 8, 8),
     ]  # fmt: skip
+
+
+async def test_what_is_stored_late_is_looked_at_from_where_its_partition_ended_before(store: Client) -> None:
+    """An outage of five hours: of the minutes between two chunks nothing may have come, and the edge knows better."""
+    hour, minute = 3_600_000_000, 60_000_000
+    now = START + timedelta(hours=6)
+
+    def row(partition: int, first: int, minutes: list[int], stored: int) -> OffsetRangeRow:
+        moments = [NOW + each * minute for each in minutes]
+        return offset_range_row(first, first)._replace(partition=partition, minutes=moments, stored_at=NOW + stored)
+
+    assert came_since(store, TOPIC, now) is None
+    before = [row(0, 0, [0, 1], 2 * minute), row(0, 1, [3], 4 * minute), row(1, 0, [2], 3 * minute)]
+    await put(store, "offset_ranges", before)
+    assert came_since(store, TOPIC, now - timedelta(hours=1)) is None
+    await put(store, "offset_ranges", [row(0, 2, [200, 201], 5 * hour + minute)])
+    assert came_since(store, TOPIC, now - timedelta(hours=1)) == START + timedelta(minutes=3)
+    assert came_since(store, "another", now - timedelta(hours=1)) is None
+    await put(store, "offset_ranges", [row(2, 0, [1], 5 * hour + minute)])  # of a partition of which nothing was told
+    assert came_since(store, TOPIC, now - timedelta(hours=1)) == START + timedelta(minutes=1)
+
+
+async def test_the_archive_begins_where_nothing_has_expired_whatever_is_pinned(store: Client) -> None:
+    """A pinned trace of years ago, and what has expired and was not removed yet: all between them is rightly gone."""
+    day, now = 86_400_000_000, int(datetime.now(UTC).timestamp())
+    rows = [
+        ("bounded", -400, FOREVER), ("bounded", -20, now - 60), ("bounded", -9, now + 86_400),
+        ("bounded", 0, now + 864_000), ("for ever", -400, FOREVER), ("for ever", 0, FOREVER),
+    ]  # fmt: skip
+    await put(store, "raw_events", [
+        raw_event_row(f"e{number}")._replace(project_id=project, timestamp=NOW + days * day, expires_at=until)
+        for number, (project, days, until) in enumerate(rows)
+    ])  # fmt: skip
+    begins = read.archive_begins(store, {project for project, _, _ in rows})
+    assert begins == {"bounded": SECOND - 9 * 86_400, "for ever": SECOND - 400 * 86_400}

@@ -81,6 +81,13 @@ async def test_after_growth_a_trace_and_a_group_of_scores_are_known_where_their_
         assert {trace_hash("project", name) for name in here} <= set(known_trace_hashes(store, TOPIC, partition, 5))
 
 
+async def test_a_trace_is_known_at_home_whatever_topic_its_events_came_by(store: Client, inserter: Inserter) -> None:
+    """Where Kafka lost its log, its topics have other names from then on."""
+    await inserter.insert("raw_events", [raw_event_row("e", trace_id="t", partition=0)], "a")
+    home = partition_of(record_key("project", "t"), 4)
+    assert list(known_trace_hashes(store, "spanfold2.events", home, 4)) == [trace_hash("project", "t")]
+
+
 async def test_after_growth_a_trace_whose_rows_expired_is_known_where_its_next_event_comes(
     store: Client, inserter: Inserter
 ) -> None:

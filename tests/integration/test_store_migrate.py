@@ -1,6 +1,7 @@
 """Migrations and connecting, on the real engine."""
 
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -107,3 +108,28 @@ def test_connecting_waits_for_a_server_that_is_starting(tmp_path: Path) -> None:
 def test_a_url_of_another_protocol_is_refused(url: str) -> None:
     with pytest.raises(SettingError, match="HTTP interface"):
         connect(settings_for(url, "spanfold"))
+
+
+def test_a_mark_from_before_it_was_kept_for_long_stays_as_long_as_a_new_one(
+    clickhouse: ClickHouseProcess, database: str, tmp_path: Path
+) -> None:
+    """Its letter may stay for years, and without its mark would be open again."""
+    settings = settings_for(clickhouse.url, database)
+    before = Path(shutil.copytree(MIGRATIONS, tmp_path / "migrations"))
+    for path in before.glob("*.sql"):
+        if path.name >= "0040":
+            path.unlink()
+    migrate(settings, before)
+    client = connect(settings)
+    mark = (
+        "INSERT INTO dead_letter_states (topic, offset, timestamp, state, state_at) VALUES ('t', {}, now(), 'x', now())"
+    )
+    client.command(mark.format(0))
+    assert migrate(settings) == [name for name in ALL if name >= "0040"]
+    client.command(mark.format(1))
+    years = "SELECT groupArray(dateDiff('year', state_at, expires_at)) FROM dead_letter_states"
+    deadline = time.monotonic() + 20
+    while client.query(years).result_rows != [([20, 20],)]:  # the store rewrites parts by itself
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    client.close()

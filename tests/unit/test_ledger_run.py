@@ -18,6 +18,7 @@ from pipeline.ops.ledger.balance import Accounted, Balance, Edge, Slot
 from pipeline.ops.ledger.balance import Kind as Wrong
 from pipeline.ops.ledger.log import Bounds
 from pipeline.ops.ledger.read import Covered, Scope, Untold
+from pipeline.ops.ledger.report import print_balance
 from pipeline.ops.ledger.run import take_balance
 
 TOPIC, OVERFLOW = "spanfold.events", "spanfold.events.overflow"
@@ -55,6 +56,7 @@ class Witnesses:
     arrived: list[Accounted] = field(default_factory=list)
     untold: list[Untold] = field(default_factory=list)
     asked: list[Scope] = field(default_factory=list)  # for outcomes
+    later: dict[int, Bounds] = field(default_factory=dict)  # what the log has when it is asked again
 
 
 class FakeLog:
@@ -68,7 +70,10 @@ class FakeLog:
         return FakeLog(self._witnesses, overflow=True)
 
     async def bounds(self) -> dict[int, Bounds]:
-        return self._witnesses.overflow if self._overflow else self._witnesses.bounds
+        if self._overflow:
+            return self._witnesses.overflow
+        bounds, self._witnesses.bounds = self._witnesses.bounds, self._witnesses.later or self._witnesses.bounds
+        return bounds
 
     async def limits(self, moment: datetime) -> dict[int, int]:
         return self._witnesses.limits
@@ -281,6 +286,28 @@ async def test_while_the_overflow_holds_older_records_nobody_can_say(monkeypatch
     assert (await balance(witnesses, monkeypatch)).balanced
     witnesses.overflow = {3: Bounds(0, 10, 6)}  # what it holds came long after
     assert not (await balance(witnesses, monkeypatch)).balanced
+
+
+async def test_a_log_that_was_made_anew_is_told_and_nothing_else_is_made_of_its_offsets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is on its way lies below the old end: it is neither stored nor lost."""
+    witnesses = Witnesses(
+        {0: Bounds(0, 3, 2)}, [Covered(0, 0, 10, []), Covered(1, 0, 4, [])], edges=[Edge(SLOT, 3, 0, 2)],
+        accounted=[Accounted(SLOT, "ingestion", "stored", 2, 0)], archived={SLOT: 2},
+    )  # fmt: skip
+    result = await balance(witnesses, monkeypatch)
+    told = [(f.kind, f.partition, f.first, f.last, f.records) for f in result.findings]
+    assert told == [(Wrong.LOG_SHORTER, 0, 3, 9, 7), (Wrong.LOG_SHORTER, 1, 0, 3, 4)]
+    assert not result.balanced
+    print_balance(result, SCOPE, as_json=False)
+    assert "SPANFOLD_TOPIC_PREFIX" in capsys.readouterr().out
+
+
+async def test_what_came_while_the_balance_was_taken_makes_no_log_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    witnesses = Witnesses({0: Bounds(0, 10, 10)}, [Covered(0, 0, 12, [])])
+    witnesses.later = {0: Bounds(0, 12, 12)}
+    assert (await balance(witnesses, monkeypatch)).balanced
 
 
 async def test_publications_of_a_front_door_that_are_gone_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

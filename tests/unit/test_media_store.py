@@ -131,6 +131,15 @@ def test_what_was_declared_for_a_dataset_s_item_is_held_whoever_brings_the_bytes
     assert found is not None and found.held
 
 
+def test_who_declares_it_for_a_trace_meanwhile_takes_no_hold_away(store: MediaStore) -> None:
+    """The same picture in a dataset's item and in a trace, and the bytes come after both declarations."""
+    store.declare("p", MEDIUM._replace(held=True))
+    store.declare("p", MEDIUM)
+    store.put("p", MEDIUM, CONTENT)
+    found = store.find("p", MEDIUM.id)
+    assert found is not None and found.held
+
+
 def test_what_is_removed_is_gone_and_can_come_again(store: MediaStore, blobs: BlobStore) -> None:
     assert store.remove("p", old(store, blobs)) is True
     assert store.find("p", MEDIUM.id) is None

@@ -9,6 +9,8 @@ from pipeline.cli import app
 from pipeline.config import Settings
 from pipeline.metrics import Metric
 from pipeline.metrics.dashboard import ROWS
+from pipeline.ops.kafka_rights import ALL_GROUPS, ALL_TOPICS, acls
+from pipeline.ops.topics import topic_specs
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "operations.md").read_text("utf-8")
@@ -28,6 +30,15 @@ def test_settings_exist() -> None:
     named = set(re.findall(r"SPANFOLD_([A-Z_]+)", PAGE))
     assert len(named) > 8
     assert {name.lower() for name in named} <= set(Settings.model_fields)
+
+
+def test_under_another_prefix_no_topic_and_no_group_has_its_old_name() -> None:
+    """Else offsets of a log that begins anew would be taken for those of the old one."""
+    assert "`SPANFOLD_TOPIC_PREFIX`" in PAGE.partition("\n## A log that begins anew\n")[2].partition("\n## ")[0]
+    old, new = ({acl.name for acl in acls(Settings(topic_prefix=prefix))} for prefix in ("spanfold", "spanfold2"))
+    assert len(old) == len(new) == len(ALL_TOPICS) + len(ALL_GROUPS)
+    assert old >= {spec.name for spec in topic_specs(Settings(topic_prefix="spanfold"))}
+    assert not old & new
 
 
 def test_metrics_exist() -> None:

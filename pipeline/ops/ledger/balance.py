@@ -26,6 +26,7 @@ class Kind(StrEnum):
     NOT_ARCHIVED = "not_archived"  # records that the ledger calls stored and the archive has nothing of
     NO_DEAD_LETTER = "no_dead_letter"  # rejected records without a dead letter
     LOST_MOVING = "lost_moving"  # records that left for another partition, or for the overflow, and came nowhere
+    LOG_SHORTER = "log_shorter"  # the log ends before what is stored of it: it was made anew, or lost its end
     EDGE_UNTOLD = "edge_untold"  # publications of a front door are gone: its counts are too low and prove less
 
 
@@ -62,7 +63,7 @@ class Finding:
 
     `first` and `last` are None where no offsets are known. `second` is None, and `project_id` empty, where the records
     cannot be read any more. `edge_untold` has no partition (-1): `records` counts publications, `first` and `last` are
-    their numbers.
+    their numbers. `log_shorter` counts offsets: those from the log's end to the end of what is stored.
     """
 
     kind: Kind

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from clickhouse_connect.driver.client import Client
 
 from pipeline.ops.ledger.balance import Accounted, Edge, Slot
+from pipeline.store.retention import FOREVER
 
 SQL = Path(__file__).parent / "sql"
 _MINUTE_IS = "{} >= toDateTime64(%(start)s, 6, 'UTC') AND {} < toDateTime64(%(until)s, 6, 'UTC')"
@@ -116,7 +117,7 @@ def archive_begins(client: Client, projects: Iterable[str]) -> dict[str, int]:
     if not names:
         return {}
     return {str(name): int(second) for name, second in client.query(
-        sql("archive_begins"), parameters={"projects": names}
+        sql("archive_begins"), parameters={"projects": names, "forever": FOREVER}
     ).result_rows}  # fmt: skip
 
 

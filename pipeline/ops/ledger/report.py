@@ -19,6 +19,8 @@ SAYS = {
     Kind.NOT_ARCHIVED: "stored by the ledger, but not in the archive",
     Kind.NO_DEAD_LETTER: "rejected, but without a dead letter",
     Kind.LOST_MOVING: "sent on to another partition, or left in the overflow, but they came nowhere: lost on the way",
+    Kind.LOG_SHORTER: "stored, but the log ends before them: it was made anew, or lost its end, and what it takes now "
+    "cannot be told from them. Go on under a new SPANFOLD_TOPIC_PREFIX: docs/operations.md, A log that begins anew",
     Kind.EDGE_UNTOLD: "of a front door are gone: what it accepted is counted too low",
 }
 _COUNTS = ("accepted", "stored", "duplicate", "rejected", "ignored", "missing", "moved")
@@ -73,6 +75,8 @@ def _sentence(finding: Finding) -> str:
     where = f"{finding.topic} partition {finding.partition}"
     if finding.first is not None:
         where += f" offsets {finding.first} to {finding.last}"
+    if finding.kind is Kind.LOG_SHORTER:
+        return f"{where}: {SAYS[finding.kind]}"
     whose = f" of {finding.project_id} in {_time(finding.second)}" if finding.second is not None else ""
     return f"{where}: {finding.records} records{whose} {SAYS[finding.kind]}"
 

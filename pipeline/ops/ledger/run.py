@@ -52,10 +52,12 @@ async def take_balance(
         progress("what is covered")
         told = await asyncio.to_thread(read.covered, client, scope)  # 2
         findings, explained = await _uncovered(log, scope, bounds, told)
+        findings += (shorter := await _log_shorter(log, scope, bounds, told))
         progress("what became of the records")
         edges = await asyncio.to_thread(read.edges, client, scope)  # 3
         accounted = await asyncio.to_thread(read.accounted, client, scope)  # 4
         reached = {each.partition: stored_to(each, bounds.get(each.partition)) for each in told}
+        reached |= {finding.partition: 0 for finding in shorter}  # no offset of theirs says what is stored
         findings += not_in_log(scope.topic, edges, accounted, reached)
         lines = lines_of(accounted, edges)
         progress("what is archived")
@@ -95,6 +97,22 @@ async def _bounded(log: Log, scope: Scope) -> tuple[dict[int, Bounds], Scope]:
         for number, each in bounds.items()
     }
     return cut, replace(scope, limits=limits)
+
+
+async def _log_shorter(log: Log, scope: Scope, bounds: dict[int, Bounds], told: Sequence[Covered]) -> list[Finding]:
+    """Partitions of which more is stored than the log ever had: its offsets begin anew, and mean other records.
+
+    Asked once more after the chunks were read: beside a running stream both grow.
+    """
+    if all(each.partition in bounds and each.end <= bounds[each.partition].end for each in told):
+        return []
+    ends = {number: each.end for number, each in (await log.bounds()).items()}
+    found = [(each.partition, ends.get(each.partition, 0), each.end) for each in told]
+    return [
+        Finding(Kind.LOG_SHORTER, scope.topic, partition, end, stored - 1, stored - end)
+        for partition, end, stored in found
+        if stored > end
+    ]
 
 
 async def _untold(client: Client, settings: Settings, scope: Scope) -> list[Finding]:
