@@ -30,7 +30,7 @@ from pipeline.stream.outcomes import Outcome
 from pipeline.stream.part import Part
 from pipeline.stream.partition import Partition
 from pipeline.stream.retention import KeepForEver, Keeps
-from pipeline.stream.spoilt import letter_of, tell, throw_back
+from pipeline.stream.spoilt import fails_alone, letter_of, tell, throw_back
 from pipeline.stream.stages import Stages
 
 log = structlog.get_logger(__name__)
@@ -157,8 +157,11 @@ def _fold(batch: Batch, partition: Partition, decoded: list[Decoded], count: Chu
     for each in decoded:
         record, events = each
         key, value = record.key or b"", record.value or b""
-        if events and partition.thrown and key in partition.thrown:
-            waiting.append(each)
+        if events and partition.thrown and (thrown := partition.thrown.get(key)):
+            if (mistake := fails_alone(record, events)) is None:
+                waiting.append(each)
+            else:  # it need not wait for a flush of its own
+                _put_aside(batch, TraceState(*thrown.name, thrown.first_seen), each, count, mistake, "fold", until)
             continue
         size, before, known, archived, weighed = EVENT + len(value), new, duplicate, len(archive), 0
         try:

@@ -53,6 +53,7 @@ class Thrown(NamedTuple):
     name: tuple[str, str]  # project, trace
     part: Part  # of the batch with the newest event of it: once that is flushed, the archive has all
     held: Part  # is not committed before the trace came back and its rows are durable
+    first_seen: Micros
 
 
 class Barred(NamedTuple):

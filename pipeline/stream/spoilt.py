@@ -6,6 +6,7 @@ leaves the trace's state half changed.
 Rule: whatever fails, the state is thrown out of memory at once and never used again.
 1 Folding a record failed: its events are archived like any other's, and it becomes a dead letter (`fold_failed`). All
   else of the trace is read back once the flush under way has archived it (stream/lane.py), and its rows are written.
+  Until then its records wait, but those that fail on an empty state, too: they take the same way at once.
 2 Building a trace's rows failed: what is archived stays so, and the first event of the trace becomes a dead letter that
   stands for all of it. The trace is tried again with its next event.
 3 Reading it back failed: the records that asked for it go the way of 1.
@@ -20,9 +21,10 @@ from typing import NamedTuple
 
 import structlog
 
-from pipeline.events.keys import trace_hash
-from pipeline.events.model import Kind, Record
+from pipeline.events.keys import event_identity, trace_hash
+from pipeline.events.model import Event, Kind, Record
 from pipeline.events.reasons import Reason
+from pipeline.fold.state import TraceState
 from pipeline.store.lookups import Entity, RawEvent, TraceKey
 from pipeline.stream.deadletters import DeadLetter
 from pipeline.stream.part import Part
@@ -80,12 +82,23 @@ def throw_out(partition: Partition, key: bytes, weighed: int | None = None) -> P
 def throw_back(partition: Partition, key: bytes, part: Part, weighed: int) -> None:
     """Throw a trace out that comes back without the record that it failed on, after `part` was flushed."""
     state = partition.traces[key]
-    name = (state.project_id, state.trace_id)
+    name, first_seen = (state.project_id, state.trace_id), state.first_seen
     held = throw_out(partition, key, weighed)
     if held is None:
         held = part
         part.holders += 1
-    partition.thrown[key] = Thrown(name, part, held)
+    partition.thrown[key] = Thrown(name, part, held, first_seen)
+
+
+def fails_alone(record: Record, events: Sequence[Event]) -> Exception | None:
+    """What the fold fails with on this record where nothing else is known of its trace; None where it does not."""
+    state, value = TraceState(events[0].project_id, events[0].trace_id, record.timestamp), record.value or b""
+    try:
+        for event in events:
+            state.add(event, event_identity(event.event_id, value), record.offset, 0)
+    except Exception as error:
+        return error
+    return None
 
 
 def came_back(partition: Partition, key: bytes, thrown: Thrown, part: Part) -> None:

@@ -41,7 +41,7 @@ def decoded(offset: int) -> Decoded:
 
 def test_a_record_without_an_event_waits_for_no_trace() -> None:
     worker, part = Worker(), Part()
-    worker.partition.thrown[b"p/a"] = Thrown(("p", "a"), part, part)
+    worker.partition.thrown[b"p/a"] = Thrown(("p", "a"), part, part, Micros(1))
     waiting = worker.fold([(record(1), []), decoded(2)])
     assert [each[0].offset for each in waiting] == [2]
     assert [outcome for *_, outcome in worker.count.outcomes] == ["ignored"]
@@ -62,3 +62,20 @@ def test_what_a_trace_weighed_is_given_back_wherever_our_code_fails(owner: Any, 
     with patch.object(owner, name, failing):
         worker.fold([decoded(3)])
     assert (list(worker.partition.thrown), worker.partition.size) == ([b"p/a"], 0)
+
+
+def test_all_records_of_a_trace_that_fail_by_themselves_are_put_aside_at_once() -> None:
+    """One flush and one question to the archive for each of thousands would hold up the whole partition."""
+    worker, fold = Worker(), TraceState.fold
+
+    def failing(state: TraceState, event: Event, *rest: Any) -> None:
+        fold(state, event, *rest)
+        if event.event_id in ("e2", "e3", "e5"):
+            raise RuntimeError("a mistake of ours")
+
+    with patch.object(TraceState, "fold", failing):
+        waiting = worker.fold([decoded(offset) for offset in range(1, 7)])
+    assert [each[0].offset for each in waiting] == [4, 6]
+    assert [letter.record.offset for letter in worker.batch.dead] == [2, 3, 5]
+    assert [(row.offset, row.first_seen) for row in worker.batch.archive] == [(n, 60_000_000) for n in (1, 2, 3, 5)]
+    assert (worker.count.new, worker.batch.events) == (4, 4)

@@ -182,7 +182,7 @@ async def test_what_waits_for_a_trace_that_was_thrown_out_is_weighed_and_given_b
     lane.lane.put(taken(1, "a", "b"))
     await until(lambda: bool(lane.asked))
     part = Part(holders=1)
-    lane.partition.thrown[b"p/a"] = Thrown(("p", "a"), part, part)
+    lane.partition.thrown[b"p/a"] = Thrown(("p", "a"), part, part, Micros(1))
     lane.answer()
     await until(lambda: bool(lane.batch.archive))
     assert (lane.lane.records, lane.lane.bytes, lane.batch.bytes, lane.folded()) == (1, 10, 10, [])
