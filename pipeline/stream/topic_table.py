@@ -63,10 +63,15 @@ class TopicTable:
         self._room = asyncio.Event()
         self._room.set()
         self._writing: asyncio.Task[None] | None = None
+        self._drops = 0
 
     async def take(self, chunk: Chunk) -> None:
-        """Let a chunk wait for the next insert."""
+        """Let a chunk wait for the next insert, unless its partition is revoked before there is room."""
+        drops = self._drops
         await self._room.wait()
+        if drops != self._drops:  # it comes again, with those before it: done alone it would commit them, too
+            chunk.ack()
+            return
         self._waiting.append(chunk)
         self._bytes += sum(len(record.value or b"") for record in chunk.records)
         if self._bytes >= FULL:
@@ -94,6 +99,7 @@ class TopicTable:
 
     def drop(self) -> None:
         """The partitions are somebody else's: stop writing and forget what waits."""
+        self._drops += 1
         if self._writing is not None:
             self._writing.cancel()
         for chunk in self._waiting:

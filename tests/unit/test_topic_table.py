@@ -149,3 +149,21 @@ async def test_partitions_that_go_are_acknowledged_and_not_committed() -> None:
         await table.take(outside.chunk(0, "a", "b"))  # of the next assignment
         await outside.until(lambda: bool(outside.of("commit")))
     assert outside.of("commit") == [[1]]
+
+
+async def test_a_chunk_that_waits_for_room_while_its_partition_goes_commits_nothing_of_those_before_it() -> None:
+    outside = Outside()
+    outside.answers.clear()
+    async with running(outside) as table:
+        await table.take(outside.chunk(0, "a"))
+        await outside.until(lambda: bool(outside.of("asked")))
+        await table.take(outside.chunk(1, "x" * ROOM))
+        late = asyncio.create_task(table.take(outside.chunk(2, "b")))
+        await asyncio.wait([late], timeout=0.05)
+        table.drop()
+        outside.answers.set()
+        await asyncio.wait_for(late, 5)
+        await outside.until(lambda: sorted(outside.acked) == [0, 1, 2])
+        await table.take(outside.chunk(0, "a"))  # of the next assignment: the one that waited was written with none
+        await outside.until(lambda: bool(outside.of("commit")))
+    assert (outside.of("rows"), outside.of("commit")) == ([["a"]], [[0]])
