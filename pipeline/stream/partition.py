@@ -267,12 +267,13 @@ class Partition:
             self.open.recovered(key, self.clock())
 
     def _candidates(self) -> Iterator[bytes]:
-        """Traces that may leave memory, the first to leave first."""
+        """Traces that may leave memory, the first to leave first. What was read back to settle does so before."""
         for key in self.settled:
             if key not in self.unwritten and key not in self.pinned:
                 yield key
+        settled, unwritten, pinned, woken = self.settled, self.unwritten, self.pinned, self.woken
         for key in self.traces:
-            if key not in self.settled and key not in self.unwritten and key not in self.pinned:
+            if key not in settled and key not in unwritten and key not in pinned and key not in woken:
                 yield key
 
     def _certain(self, key: bytes) -> Iterator[tuple[bytes, bool]]:

@@ -260,6 +260,22 @@ def test_one_that_left_again_before_it_could_settle_is_forgotten_as_woken() -> N
     assert (due(part), part.woken) == ([], {})
 
 
+def test_one_that_was_read_back_to_settle_does_not_leave_before_it_does_however_short_memory_is() -> None:
+    part = asleep("a")
+    pass_(part, 60)
+    assert (due(part), part.asleep()) == ([], [("p", "a")])
+    for number in range(3):  # more comes during each flush than there is room for
+        take(part, f"new{number}", size=20_000)
+        part.unwritten[key(f"new{number}")] = part.traces[key(f"new{number}")]
+    read_back(part, "a")
+    part.wake([("p", "a")])
+    part.evict(0.1)
+    assert due(part) == [("a", True)]
+    part.evict(0.1)
+    assert key("a") not in part.traces
+    assert (part.sleeping, part.woken) == ({}, {})
+
+
 def test_sleeping_traces_are_called_some_at_a_time() -> None:
     part = partition()
     for number in range(WAKE_AT_ONCE + 1):
