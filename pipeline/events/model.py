@@ -104,7 +104,12 @@ class Record(NamedTuple):
     topic: str
     partition: int
     offset: int
-    timestamp: Micros  # LogAppendTime
+    timestamp: Micros  # LogAppendTime; below 0: none (Kafka's oldest formats)
     key: bytes | None
     value: bytes | None
     headers: Headers
+
+
+def appended_at(milliseconds: int | None) -> Micros:
+    """A record's time as Kafka's client tells it, in microseconds; below 0 where it has none."""
+    return Micros(-1_000 if milliseconds is None else milliseconds * 1_000)

@@ -24,7 +24,7 @@ from pipeline.config import Settings
 from pipeline.errors import SpanfoldError
 from pipeline.events.decode import decode_record
 from pipeline.events.keys import event_identity, is_trace, trace_hash
-from pipeline.events.model import Event, Micros, Record
+from pipeline.events.model import Event, Micros, Record, appended_at
 from pipeline.events.reasons import DecodeError
 from pipeline.kafka_client import kafka_options
 from pipeline.ops.kafka_admin import looking
@@ -127,7 +127,9 @@ async def _seek(consumer: Any, ends: dict[TopicPartition, int], start: int) -> l
 
 
 def _record(raw: Any) -> Record:
-    return Record(raw.topic, raw.partition, raw.offset, raw.timestamp * 1_000, raw.key, raw.value, tuple(raw.headers))
+    return Record(
+        raw.topic, raw.partition, raw.offset, appended_at(raw.timestamp), raw.key, raw.value, tuple(raw.headers)
+    )
 
 
 async def _fill(settings: Settings, question: Question, batches: Batches, dry_run: bool) -> int:

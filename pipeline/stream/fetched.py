@@ -10,7 +10,7 @@ Failure: an aiokafka that has no such names is found when a worker starts, and b
 from collections import OrderedDict
 from typing import Any
 
-from pipeline.events.model import Micros, Record
+from pipeline.events.model import Record, appended_at
 
 
 def hand_out_records(consumer: Any) -> None:
@@ -33,5 +33,5 @@ class _Fetched(OrderedDict[Any, Any]):
 
 def _record(tp: tuple[str, int], raw: Any) -> Record:
     topic, partition = tp
-    timestamp = Micros(raw.timestamp * 1000)
+    timestamp = appended_at(raw.timestamp)
     return tuple.__new__(Record, (topic, partition, raw.offset, timestamp, raw.key, raw.value, tuple(raw.headers)))

@@ -16,7 +16,7 @@ from pipeline.events import headers
 from pipeline.events.decode import decode_record
 from pipeline.events.keys import event_identity, trace_hash
 from pipeline.events.media import Medium, take_out
-from pipeline.events.model import Event, Kind, Micros, Record
+from pipeline.events.model import Event, Kind, Micros, Record, appended_at
 from pipeline.events.reasons import DecodeError, Reason
 from pipeline.fold.shed import missing
 from pipeline.fold.state import EVENT, Seen, TraceState
@@ -249,5 +249,5 @@ def _is_replay(record: Record) -> bool:
 
 def to_record(raw: Any, topic: str) -> Record:
     """An aiokafka record as the stream's own; LogAppendTime in microseconds."""
-    timestamp = Micros(raw.timestamp * 1000)
+    timestamp = appended_at(raw.timestamp)
     return Record(topic, raw.partition, raw.offset, timestamp, raw.key, raw.value, raw.headers)

@@ -8,6 +8,8 @@ acknowledged it where it belongs. It may be sent twice (a crash in between), whi
 moved has its trace written again: it may have been archived where it lay and not be in any row yet.
 Each move is counted in a header; after MOST_MOVES the record is folded where it is: workers that do not agree on the
 number of partitions (for the seconds of a second growth) cannot toss it about for ever.
+A record of Kafka's oldest formats that tells no time is sent home, too, even from there: the copy has one, by which the
+archive keeps it.
 A record that may not fit where it goes (a producer's better compression, or huge headers, brought it here, or the topic
 takes less) is never moved: to send it for ever would stop the worker for all.
 How it fails: what Kafka does not take is sent again for ever; a second copy changes nothing. What a topic refuses for
@@ -72,10 +74,11 @@ def at_home(
     for each in decoded:
         record, events = each
         key = record.key or b""
-        if key in traces or not events or (home := partition_of(key, count)) == here or not may_move(record, most):
+        is_here = key in traces or partition_of(key, count) == here
+        if not events or (is_here and record.timestamp >= 0) or not may_move(record, most):
             stay.append(each)
         else:
-            moves.append(Move(record.topic, home, record))
+            moves.append(Move(record.topic, partition_of(key, count), record))
     return (stay, moves) if moves else (decoded, moves)
 
 

@@ -26,7 +26,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from pipeline.config import Settings
-from pipeline.events.model import Micros
+from pipeline.events.model import Micros, appended_at
 from pipeline.events.partition import partition_of
 from pipeline.kafka_client import kafka_options
 from pipeline.stream.intake import to_record
@@ -108,7 +108,7 @@ class Overflow:
             await self._commit(consumer, {place: some[-1].offset + 1 for place, some in found.items()})  # 3
             for place, some in found.items():
                 last = some[-1]
-                self._lag.moved(TopicPartition(*place), last.offset + 1, Micros(last.timestamp * 1000))
+                self._lag.moved(TopicPartition(*place), last.offset + 1, appended_at(last.timestamp))
             self._allowance.use(len(moves))
             self.moved += len(moves)
 

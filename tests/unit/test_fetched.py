@@ -10,6 +10,7 @@ from aiokafka.consumer import fetcher as fetcher_module
 from aiokafka.consumer.fetcher import FetchError, FetchResult, PartitionRecords
 from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import ConsumerRecord, TopicPartition
@@ -118,6 +119,32 @@ def test_a_batch_that_is_read_leniently_comes_as_records_too() -> None:
     hand_out_records(SimpleNamespace(_fetcher=fetcher))
     fetcher._records[TP] = got
     assert got.getall() == [Record("events", 3, 8, Micros(SENT[0][0] * 1_000), b"p/t", b"value", (("n\\xffme", b"x"),))]
+
+
+@pytest.mark.parametrize("codec", [0, 1, 2], ids=["plain", "gzip", "snappy"])
+@pytest.mark.parametrize("magic", [0, 1])
+def test_batches_of_kafka_s_oldest_formats_come_too_those_without_a_time_as_such(magic: int, codec: int) -> None:
+    read_leniently()
+    builder = LegacyRecordBatchBuilder(magic, codec, 4_096)
+    for number in range(2):
+        offset = number if magic and codec else 8 + number  # counted within the set, or absolute
+        assert builder.append(offset, SENT[number][0] if magic else None, b"p/t", b"value")
+    data = bytes(builder.build())
+    if codec:
+        data = struct.pack(">q", 9) + data[8:]  # a set lies at the offset of its last record
+    got = fetcher_module.FetchResult(
+        TP,
+        assignment=Assignment(),
+        partition_records=fetcher_module.PartitionRecords(
+            TP, fetcher_module.MemoryRecords(data), [], 8, None, None, True, 0
+        ),
+        backoff=0.0,
+    )
+    fetcher = SimpleNamespace(_records=OrderedDict[Any, Any]())
+    hand_out_records(SimpleNamespace(_fetcher=fetcher))
+    fetcher._records[TP] = got
+    times = [Micros(-1_000)] * 2 if magic == 0 else [Micros(SENT[at][0] * 1_000) for at in range(2)]
+    assert got.getall() == [Record("events", 3, 8 + at, times[at], b"p/t", b"value", ()) for at in range(2)]
 
 
 def test_an_error_stays_an_error() -> None:

@@ -57,6 +57,19 @@ def test_every_trace_has_one_home_among_all_partitions(count: int, traces: set[s
     assert sorted(folded) == sorted(traces)
 
 
+def test_a_record_that_tells_no_time_is_sent_home_once_more_and_so_gets_one() -> None:
+    record, events = decoded("a")
+    home = partition_of(record.key or b"", 2)
+    untimed = (record._replace(timestamp=Micros(-1_000), partition=home), events)
+    for known in (False, True):
+        here = partition(home)
+        if known:
+            here.create(b"p/a", "p", "a", Micros(1))
+        assert at_home(here, [untimed]) == ([], [Move("events", home, untimed[0])])
+    silent = (untimed[0], [])
+    assert at_home(partition(home), [silent]) == ([silent], [])
+
+
 def test_while_the_number_of_partitions_is_not_known_all_stay() -> None:
     every = [decoded(f"t{number}") for number in range(20)]
     assert at_home(partition(count=0), every) == (every, [])

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from pipeline.config import Settings
-from pipeline.events.model import Micros, Record
+from pipeline.events.model import Record, appended_at
 from pipeline.kafka_client import kafka_options
 from pipeline.ops.kafka_admin import BrokerUnreachableError, looking
 
@@ -116,4 +116,4 @@ async def open_log(settings: Settings) -> AsyncIterator[Log]:
 
 
 def _record(raw: Any, topic: str) -> Record:
-    return Record(topic, raw.partition, raw.offset, Micros(raw.timestamp * 1000), raw.key, raw.value, raw.headers)
+    return Record(topic, raw.partition, raw.offset, appended_at(raw.timestamp), raw.key, raw.value, raw.headers)
