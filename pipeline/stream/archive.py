@@ -36,7 +36,8 @@ from pipeline.stream.contents import bring_content_back
 from pipeline.stream.expired import stand_in
 from pipeline.stream.offsets import TopicPartition
 from pipeline.stream.partition import Barred, Partition
-from pipeline.stream.persist import ask_store
+from pipeline.stream.persist import Cancelled, ask_store
+from pipeline.stream.spoilt import tell
 from pipeline.stream.spoilt_archive import Spoilt, rested
 
 log = structlog.get_logger(__name__)
@@ -119,9 +120,21 @@ class Archive:
                     self._metrics.add(Metric.READ_BACKS, 1, "trace")
 
     async def bring_back(self, partition: Partition, key: bytes, ids: Sequence[str]) -> None:
-        """The content of some observations of a giant trace, which was let go."""
-        with self._timed():
-            await bring_content_back(self._client, partition, key, ids, self._metrics)
+        """The content of some observations of a giant trace, which was let go.
+
+        Where our own code fails on it the trace's rows cannot be made and nobody can fold what asked for it: the one
+        is put aside by the next look at what is due, the other by whoever folds.
+        """
+        try:
+            with self._timed():
+                await bring_content_back(self._client, partition, key, ids, self._metrics)
+        except Cancelled:
+            raise
+        except Exception as error:  # our own mistake, which must not stop the partition
+            if (state := partition.traces.get(key)) is not None:
+                tell(error, "read_back", (state.project_id, state.trace_id))
+                partition.unfit[key], partition.barred[key] = error, Barred(error, state.first_seen)
+                partition.delayed(key, state, partition.clock(), settles=False)
 
     async def events_of(self, entities: Sequence[Entity]) -> list[RawEvent]:
         """The archived events of these entities, however long it takes."""

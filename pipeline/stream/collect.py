@@ -131,6 +131,8 @@ class Collector:
     def _build(self, found: "_Found", batch: Batch, place: "_Place", price: Pricer, want: Want) -> None:
         """What is due of one trace."""
         partition, key, state, certain, now = place
+        if (error := partition.unfit.get(key)) is not None:
+            raise error
         result = build(state, price, want)
         settles = bool(certain) or (certain is False and result.ended)
         if result.caught_up and (part := partition.caught_up(state, now)) is not None:

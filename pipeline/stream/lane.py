@@ -117,3 +117,4 @@ class ColdLane(Lane):
     async def _bring_back(self) -> None:
         for key in list(self._wanted):
             await self._archive.bring_back(self._partition, key, self._wanted.pop(key))
+        self._partition.barred.clear()  # no record waits for them

@@ -81,6 +81,7 @@ class Partition:
         self.woken: dict[bytes, None] = {}  # read back to settle
         self.thrown: dict[bytes, Thrown] = {}  # they come back before anything of them is folded
         self.barred: dict[bytes, Barred] = {}  # just asked for, and nobody can read them back
+        self.unfit: dict[bytes, Exception] = {}  # their content could not come back: the next look puts them aside
         self._called: dict[bytes, None] = {}  # sleeping, and to be read back, in order
         self.giants: set[bytes] = set()  # traces that outgrew their limit
         self.size = 0  # bytes of memory of its traces
@@ -167,7 +168,7 @@ class Partition:
         """Nothing is to be done for the trace any more, but what its next event asks for."""
         self.open.forget(key)
         self._stands_up(key)
-        for some in (self.opened, self.settled, self.unwritten, self.woken):
+        for some in (self.opened, self.settled, self.unwritten, self.woken, self.unfit):
             some.pop(key, None)
         self.giants.discard(key)
 

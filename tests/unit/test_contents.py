@@ -1,5 +1,6 @@
 """Content of a giant trace that comes back: all of it, or what its stored rows still tell; nobody waits for ever."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -7,16 +8,23 @@ import pytest
 
 from pipeline.events.canonical import to_canonical_json
 from pipeline.events.keys import event_identity
-from pipeline.events.model import Event, Fields, Kind, Micros
+from pipeline.events.model import Event, Fields, Kind, Micros, Record
+from pipeline.events.reasons import Reason
 from pipeline.fold.build import build
 from pipeline.fold.shed import shed
 from pipeline.fold.state import TraceState
 from pipeline.store import lookups
 from pipeline.store.lookups import RawEvent, StoredRow
 from pipeline.stream import contents
+from pipeline.stream.archive import Archive
+from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.contents import TRIES, bring_content_back
+from pipeline.stream.intake import Intake, Taken
+from pipeline.stream.lane import ColdLane
+from pipeline.stream.part import Part
 from pipeline.stream.rows import Rows, add_rows
-from tests.unit.collecting import AT, KEY, Worker
+from pipeline.stream.stages import Stages
+from tests.unit.collecting import AT, KEY, TP, Worker
 from tests.unit.story import PRICE
 
 
@@ -24,7 +32,8 @@ class Giant:
     """A trace whose observations' content was let go, and an archive that may lack some of it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.partition = Worker().partition
+        self.worker = Worker()
+        self.partition = self.worker.partition
         self.state = self.partition.create(KEY, "p", "t", AT)
         self.archive: list[RawEvent] = []
         self.rows = Rows([], [], [])
@@ -127,3 +136,48 @@ async def test_a_trace_that_left_memory_meanwhile_is_left_alone(giant: Giant) ->
     giant.meanwhile = lambda: giant.partition.traces.update({KEY: TraceState("p", "t", AT)})
     await giant.bring_back("a")
     assert not giant.state.observations["a"].loaded
+
+
+def _archive(monkeypatch: pytest.MonkeyPatch, name: str) -> Archive:
+    """One that our own code fails on when content comes back."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(contents, name, fail)
+    return Archive(None, lambda: PRICE, lambda _: asyncio.sleep(0, 1), 10**9)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mistake", ["layer_of", "bring_back", "content_of"])
+async def test_a_trace_whose_content_our_own_code_fails_on_is_put_aside_and_holds_nothing(
+    giant: Giant, monkeypatch: pytest.MonkeyPatch, mistake: str
+) -> None:
+    archive = _archive(monkeypatch, mistake)
+    if mistake == "layer_of":
+        giant.archive.clear()
+    part = Part()
+    giant.partition.changed(KEY, giant.state, part, giant.partition.clock())
+    await archive.bring_back(giant.partition, KEY, ["a"])
+    collected = giant.worker.collect(everything=True)
+    assert [(each.name, each.stage) for each in collected.failed] == [(("p", "t"), "build")]
+    assert collected.released == [part]
+    assert (giant.partition.traces, giant.partition.unwritten, giant.partition.unfit) == ({}, {}, {})
+
+
+async def test_a_record_that_asked_for_such_content_is_archived_and_a_dead_letter(
+    giant: Giant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, partition = giant.worker.batch, giant.partition
+    archive = _archive(monkeypatch, "bring_back")
+    lane = ColdLane(partition, Intake(2**20, Stages(None)), archive, lambda: batch, 1_000)
+    record = Record("events", 0, 9, AT, KEY, b"{}", ())
+    event = Event("p", "t", Kind.OBSERVATION, "a", "late", AT, Fields(name="x"))
+    lane.put(Taken(Span(TP, 9, 9, 1, lambda: None), ChunkCount(), [(record, [event])], []))
+    task = asyncio.create_task(lane.run())
+    async with asyncio.timeout(5):
+        while not partition.parts.chunks():
+            await asyncio.sleep(0)
+    task.cancel()
+    assert [(letter.record, letter.reason) for letter in batch.dead] == [(record, Reason.FOLD_FAILED)]
+    assert [row.event_id for row in batch.archive] == ["late"]
+    assert len(giant.worker.collect(everything=True).failed) == 1
