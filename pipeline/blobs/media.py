@@ -6,6 +6,7 @@ are there, `ID.declared.json` what somebody says who means to send them: a decla
 whatever comes first or at once. Bytes that do not have the declared hash and length never appear.
 Whoever is about to refer to a medium says so first (`want`, `put`, `declare`). It then stays for a while though nothing
 refers to it yet, and if it is just being removed, its bytes are asked for anew: see `remove`.
+A project whose id makes no name of a folder has one by its hash, and a file beside that says whose it is.
 Failure: MediaError for bytes that are not what was declared, OSError from the store. All calls block.
 """
 
@@ -24,6 +25,8 @@ from pipeline.errors import SpanfoldError
 FRESH = 86_400.0  # seconds for which a medium that was wanted need not be told so again
 THERE, DECLARED, LEAVING = ".json", ".declared.json", ".leaving"  # after the id
 _FOLDER, _SWEPT = "project=", "media/swept"
+_HASHED, _LONGEST = "project~", 247  # a name takes 255 bytes: with a longer id it is a hash
+_NAMES = "media/names"  # what such a hash stands for
 
 
 class MediaError(SpanfoldError):
@@ -111,9 +114,10 @@ class MediaStore:
 
     def projects(self) -> list[str]:
         """The projects that have media."""
-        return [
-            unquote(name.removeprefix(_FOLDER)) for name in self._blobs.folders("media") if name.startswith(_FOLDER)
-        ]
+        folders = self._blobs.folders("media")
+        named = (self._blobs.read(f"{_NAMES}/{name}") for name in folders if name.startswith(_HASHED))
+        found = [unquote(name.removeprefix(_FOLDER)) for name in folders if name.startswith(_FOLDER)]
+        return found + [name.decode() for name in named if name]
 
     def files(self, project_id: str) -> Iterator[File]:
         """What a project has, as files."""
@@ -163,6 +167,7 @@ class MediaStore:
 
     def create(self, project_id: str, media_id: str) -> NewFile:
         """Begin to write the bytes themselves."""
+        self._tell_whose(project_id)
         return self._blobs.create(_name(project_id, media_id))
 
     def swept_at(self) -> float:
@@ -186,7 +191,16 @@ class MediaStore:
         except (orjson.JSONDecodeError, TypeError):
             return None
 
+    def _tell_whose(self, project_id: str) -> None:
+        """Say whose a folder is whose name does not tell."""
+        folder = _folder(project_id).removeprefix("media/")
+        if folder.startswith(_HASHED) and self._blobs.read(f"{_NAMES}/{folder}") is None:
+            file = self._blobs.create(f"{_NAMES}/{folder}")
+            file.write(project_id.encode())
+            file.commit()
+
     def _write(self, project_id: str, kind: str, media: Media) -> None:
+        self._tell_whose(project_id)
         file = self._blobs.create(_name(project_id, media.id) + kind)
         file.write(orjson.dumps(media._asdict()))
         file.commit()
@@ -230,4 +244,7 @@ def _name(project_id: str, media_id: str) -> str:
 
 def _folder(project_id: str) -> str:
     """A name that no project's id can leave: `.` and `..` are no folders here."""
-    return f"media/{_FOLDER}{quote(project_id, safe='')}"
+    name = quote(project_id, safe="")
+    if len(name) > _LONGEST:
+        return f"media/{_HASHED}{hashlib.sha256(project_id.encode()).hexdigest()}"
+    return f"media/{_FOLDER}{name}"

@@ -222,6 +222,24 @@ def test_files_and_projects_are_listed_with_their_age(store: MediaStore, blobs: 
     assert [file.name for file in store.files("a/b")] == [f"{MEDIUM.id}.json"]
 
 
+@pytest.mark.parametrize("letter", ["x", "/", "\u4e2d"])
+@pytest.mark.parametrize("length", [80, 248, 800])
+def test_any_id_that_a_project_may_have_makes_a_folder_that_is_found_again(
+    store: MediaStore, letter: str, length: int
+) -> None:
+    project_id = letter * length
+    store.put("p", MEDIUM, CONTENT)
+    store.put(project_id, MEDIUM, CONTENT)
+    assert sorted(store.projects()) == sorted(["p", project_id])
+    assert b"".join(store.chunks(project_id, MEDIUM.id)) == CONTENT
+    assert {file.name for file in store.files(project_id)} == {MEDIUM.id, f"{MEDIUM.id}.json"}
+    assert store.find(project_id + letter, MEDIUM.id) is None
+    found = store.find(project_id, MEDIUM.id)
+    assert found is not None
+    assert store.remove(project_id, found)
+    assert list(store.files(project_id)) == []
+
+
 def test_a_file_in_a_folder_is_written_beside_its_place(tmp_path: Path) -> None:
     """Another disk for temporary files would make the move a copy."""
     store = MediaStore(open_blobs(str(tmp_path)))
