@@ -1,9 +1,8 @@
 """The request to evaluate a settled trace, as it travels on the evaluations topic."""
 
-from typing import Any
+from typing import Annotated, Any
 
-import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from pipeline.events.keys import record_key
@@ -33,7 +32,7 @@ class EvaluationRequest:
     project_id: str
     trace_id: str
     revision: int
-    as_of: int
+    as_of: Annotated[int, Field(ge=-(2**63), lt=2**63)]  # a score that is made from it must fit its event
     rule: Rule
 
     @property
@@ -51,8 +50,8 @@ _ADAPTER = TypeAdapter(EvaluationRequest)
 
 
 def encode_request(request: EvaluationRequest) -> bytes:
-    """JSON of a request."""
-    return orjson.dumps(_ADAPTER.dump_python(request))
+    """JSON of a request; a rule's parameters may hold numbers of any size, which orjson refuses."""
+    return _ADAPTER.dump_json(request)
 
 
 def decode_request(value: bytes) -> EvaluationRequest:
