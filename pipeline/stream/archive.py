@@ -131,8 +131,9 @@ class Archive:
         except Cancelled:
             raise
         except Exception as error:  # our own mistake, which must not stop the partition
+            project_id, _, trace_id = key.decode().partition("/")
+            tell(error, "read_back", (project_id, trace_id))
             if (state := partition.traces.get(key)) is not None:
-                tell(error, "read_back", (state.project_id, state.trace_id))
                 partition.unfit[key], partition.barred[key] = error, Barred(error, state.first_seen)
                 partition.delayed(key, state, partition.clock(), settles=False)
 
