@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from pipeline.config import Settings
 from pipeline.evaluate.requests import EvaluationRequest, encode_request
@@ -119,7 +119,7 @@ class Outbox:
             results = await asyncio.gather(*sends, return_exceptions=True)
             failed: list[tuple[T, BaseException]] = []
             for each, result in zip(waiting, results, strict=True):
-                if isinstance(result, MessageSizeTooLargeError) and set_aside_large:
+                if isinstance(result, MessageSizeTooLargeError | RecordListTooLargeError) and set_aside_large:
                     aside.append(each)
                 elif isinstance(result, KafkaError):
                     failed.append((each, result))

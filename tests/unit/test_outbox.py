@@ -5,7 +5,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+)
 
 from pipeline.config import Settings
 from pipeline.events import headers
@@ -104,6 +109,15 @@ async def test_a_letter_too_large_for_its_topic_is_in_the_table_and_pointed_at()
     row = dead_letter_row(broker.taken[0])
     assert isinstance(row, DeadLetterRow)
     assert row == row_of(small)
+
+
+async def test_a_letter_that_is_larger_than_a_segment_of_its_topic_is_in_the_table_too() -> None:
+    broker, table = Broker(RecordListTooLargeError()), Table()
+    sent = letters(b"a")
+    async with asyncio.timeout(0.5):  # before it would be sent again
+        await outbox(broker, table).dead_letters(sent)
+    assert table.rows == [row_of(sent[0])]
+    assert [record.value for record in broker.taken] == [None]
 
 
 async def test_a_large_letter_waits_for_the_table() -> None:
