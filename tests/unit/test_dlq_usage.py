@@ -19,6 +19,8 @@ WRONG = {
     ("ls", "--state", "closed"): "--state is 'closed'",
     ("ls", "--from", "yesterday"): "--from is 'yesterday'",
     ("discard", "--to", "2026-13-01"): "--to is '2026-13-01'",
+    ("ls", "--to", "9999-12-31T23:59:59-01:00"): "--to is '9999-12-31T23:59:59-01:00'",
+    ("ls", "--from", "0001-01-01T00:00:00+01:00"): "--from is '0001-01-01T00:00:00+01:00'",
     ("show", "17"): "'17' is no dead letter's id",
     ("replay", "events/1/2 OR 1"): "is no dead letter's id",
     ("replay", "events/1"): "is no dead letter's id",
