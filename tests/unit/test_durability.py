@@ -67,7 +67,7 @@ class Admin:
         return [{"topic": name, "partitions": [partition]} for name in names]
 
     async def describe_configs(self, resources: list[Any]) -> list[Any]:
-        refused = [(29, "not authorized", 2, each.name, []) for each in resources]
+        refused: list[Any] = [(29, "not authorized", 2, each.name, []) for each in resources]
         return [SimpleNamespace(resources=refused)]
 
     async def describe_cluster(self) -> dict[str, Any]:
