@@ -53,6 +53,13 @@ def too_small(settings: Settings, configs: Configs) -> dict[str, str]:
     }
 
 
+def untold(topics: Sequence[str], name: str) -> str:
+    """What to say where the broker does not tell a setting, which is no fault of the topics."""
+    return (
+        f"The broker does not tell {name} of {', '.join(topics)}: that is for its own tools (right: DescribeConfigs)."
+    )
+
+
 def _largest(configs: Configs, topic: str) -> int:
     """Bytes; 0 where it is not known."""
     told = configs.get(topic, {}).get(LARGEST, "")

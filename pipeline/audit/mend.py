@@ -3,9 +3,10 @@
 1 Rows that claim more events than are archived cannot be outdone by a version that tells the truth; they are deleted,
   and only if the caller trusts the archive: should it have lost events, those rows are the only trace of them. First of
   all, for a merge of parts would give what is right up for them. 2 The rows are made under the newest price book,
-  numbered as a worker numbers them: by the archived events. So a worker that has more events of the trace wins with
-  its next row, one that has fewer loses, and one that has as many writes the same. 3 A row under a stale key, or of an
-  observation that no event is about, gets a tombstone of at least its own version.
+  numbered as a worker numbers them: by the archived events, once workers have had the time to take that book. So a
+  worker that has more events of the trace wins with its next row, one that has fewer loses, and one that has as many
+  writes the same. 3 A row under a stale key, or of an observation that no event is about, gets a tombstone of at least
+  its own version.
 How it fails: the store's errors, as in a worker; done again, all of it comes to the same. Who dies after 1 leaves a
 trace without rows, which the next audit finds.
 """

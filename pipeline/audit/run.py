@@ -28,6 +28,7 @@ from pipeline.cost.document import check_document
 from pipeline.cost.price import ObservationPricer
 from pipeline.events.model import Fields, Micros
 from pipeline.events.priced import UNPRICED, Priced, Pricer
+from pipeline.ops.reprice.run import TAKEN_SECONDS
 from pipeline.registry import Registry, open_registry
 from pipeline.store.client import connect
 from pipeline.store.insert import Inserter
@@ -169,7 +170,7 @@ class Audit:
         report.skipped.update(examined.skipped)
         mended: dict[TraceKey, bool | None] = {each.name: None for each in examined.wrong}
         if self._fix and examined.wrong:
-            self._price = await asyncio.to_thread(newest_pricer, self._registry, self._price)
+            await self._take_prices()
             for each in examined.wrong:
                 claims = examined.claims.get(each.name, [])
                 mended[each.name] = await self._mender.mend(each, claims, self._price)  # 4
@@ -178,6 +179,15 @@ class Audit:
                 mended[still.name] = False
         for each in examined.wrong:
             report.add(each, mended[each.name])
+
+    async def _take_prices(self) -> None:
+        """The newest book, once workers have it: rows of a later epoch than theirs would beat fuller ones of theirs."""
+        newest = await asyncio.to_thread(newest_pricer, self._registry, self._price)
+        if newest is not self._price:
+            published = await asyncio.to_thread(self._registry.newest_prices)
+            age = (datetime.now(UTC) - published.published_at).total_seconds() if published else TAKEN_SECONDS
+            await asyncio.sleep(max(TAKEN_SECONDS - age, 0.0))
+        self._price = newest
 
     async def _examine(self, names: Sequence[TraceKey], contents: bool) -> Examined:
         settings, books = self._settings, self._books if contents else None

@@ -4,8 +4,8 @@ Problem: reading one event of 4 MB that is made of small objects takes 100 ms an
 the interpreter's lock: on the loop or in a thread, every other request would wait for it.
 Rule: events up to 256 KB are read at once, larger ones by one of two processes. One is started beside the front door's
 own start (it takes a second or more), the other when both are needed; they end with the front door, however it ends.
-Failure: where such a process dies (the system is out of memory), the event is read in a thread and the next large one
-gets new processes.
+Failure: where such a process dies or cannot be started (the system is out of memory), the event is read in a thread
+and the next large one gets new processes.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 LARGE_BYTES = 256 * 1024
 _PROCESSES = 2
+_NO_PROCESS = (BrokenProcessPool, OSError)  # it died; the system starts no other (memory, a limit of processes)
 
 
 class Aside:
@@ -48,7 +49,7 @@ class Aside:
         pool = self._pool = self._pool or _new_pool()
         try:
             await asyncio.get_running_loop().run_in_executor(pool, _is_there)
-        except BrokenProcessPool:
+        except _NO_PROCESS:
             log.warning("reading_process_died", remedy="The next large event starts another.")
             if self._pool is pool:
                 self.close()
@@ -63,7 +64,7 @@ class Aside:
         pool = self._pool = self._pool or _new_pool()
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, understand, principal, raw, limit)
-        except BrokenProcessPool:
+        except _NO_PROCESS:
             log.warning("reading_process_died", project=principal.project.id, remedy="This event is read in a thread.")
             if self._pool is pool:
                 self.close()

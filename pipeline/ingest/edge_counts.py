@@ -12,6 +12,7 @@ without a time (one that was lost and asked for again) counts under this machine
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import islice
 from time import time_ns
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ log = structlog.get_logger(__name__)
 EVERY_SECONDS = 5.0
 _AT_THE_END_SECONDS = 2.0
 _MINUTE_MS, _MINUTE = 60_000, 60_000_000  # milliseconds, microseconds
+MOST = 20_000  # counts of one publication: some 2 MB, far below what the topic takes
 UNKNOWN = -1  # an offset or a time that Kafka did not tell
 
 Publish = Callable[[bytes], Awaitable[bool]]
@@ -65,7 +67,8 @@ class EdgeCounts:
         """Tell every few seconds, until cancelled."""
         while True:
             await asyncio.sleep(self._every)
-            await self.tell()
+            while await self.tell() and len(self._counts) >= MOST:
+                pass
 
     async def finish(self) -> None:
         """Tell what is left, if Kafka takes it in time."""
@@ -88,7 +91,9 @@ class EdgeCounts:
         return True
 
     def _published(self) -> Publication:
-        counts, self._counts = self._counts, {}
+        counts = dict(islice(self._counts.items(), MOST))
+        for key in counts:
+            del self._counts[key]
         number, self._number = self._number, self._number + 1
         return Publication(
             self._instance,

@@ -17,6 +17,7 @@ from aiokafka.errors import (
     KafkaTimeoutError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
+    TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
 
@@ -33,7 +34,8 @@ _STOP_SECONDS = 3
 _WITHOUT_A_GAP = (
     KafkaTimeoutError,
     UnknownTopicOrPartitionError,
-)  # nothing was numbered: the producer is as good as new
+    TopicAuthorizationFailedError,
+)  # nothing was numbered, or of that one partition: the producer is as good as new for all others
 _PROBE_SECONDS = 2
 
 

@@ -22,6 +22,7 @@ from pipeline.ingest.answers import ApiError
 
 VALID_SECONDS = 3600
 _KEY_FILE = "media.key"
+_LONGEST = 19  # digits
 
 
 class Grant(NamedTuple):
@@ -64,12 +65,17 @@ def signed_query(key: bytes, grant: Grant) -> str:
 def granted(key: bytes, method: str, media_id: str, query: QueryParams) -> Grant:
     """What a request's URL permits. Raises ApiError (403)."""
     expires = query.get("expires", "")
-    grant = Grant(method, query.get("project", ""), media_id, int(expires) if expires.isdecimal() else 0)
+    grant = Grant(method, query.get("project", ""), media_id, _seconds(expires))
     if not hmac.compare_digest(_signature(key, grant).encode(), query.get("signature", "").encode()):
         raise ApiError(403, "ForbiddenError", "This URL was not made here.")
     if grant.expires < time.time():
         raise ApiError(403, "ForbiddenError", "This URL is no longer valid.", remedy="Ask for another one.")
     return grant
+
+
+def _seconds(text: str) -> int:
+    """0 for what is no time; Python reads no number of thousands of digits."""
+    return int(text) if text.isdecimal() and len(text) <= _LONGEST else 0
 
 
 def _signature(key: bytes, grant: Grant) -> str:

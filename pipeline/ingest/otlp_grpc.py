@@ -1,7 +1,8 @@
 """OTLP over gRPC: the service TraceService of OpenTelemetry on a port of its own, beside HTTP in one event loop.
 
 Rule: the key is checked before the message is read (the method is served as a stream of one message, which is the same
-on the wire), and so many messages are read at once as the budget for held bytes allows; more wait.
+on the wire), and so many messages are read at once as the budget for held bytes allows, half of them of one project;
+more wait. A message must come within a minute: who opens streams and sends nothing keeps nobody out.
 Failure: google.rpc.Code by `otlp_answers`; UNAVAILABLE and RESOURCE_EXHAUSTED carry RetryInfo, so exporters send again.
 Configured by SPANFOLD_GRPC_PORT, SPANFOLD_HTTP_HOST, SPANFOLD_MAX_EXPORT_BYTES and SPANFOLD_HTTP_CERTIFICATE_PATH.
 """
@@ -10,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NoReturn
+from weakref import WeakValueDictionary
 
 import grpc
 import grpc.aio
@@ -32,6 +34,7 @@ _COLLECTOR = "opentelemetry.proto.collector"
 _NOT_STORED = (f"{_COLLECTOR}.logs.v1.LogsService", f"{_COLLECTOR}.metrics.v1.MetricsService")
 ROUTE = "grpc"  # label of metrics
 _GRACE_SECONDS = 5
+_PATIENCE = 60.0  # seconds for a message; the largest comes in time at 2.3 Mbit/s
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -44,7 +47,9 @@ class GrpcDoor:
         self._front = front
         self._settings = front.settings
         self._server: Any = None
-        self._reading = asyncio.Semaphore(max(1, front.settings.held_bytes // front.settings.max_export_bytes))
+        self._places = max(1, front.settings.held_bytes // front.settings.max_export_bytes)
+        self._reading = asyncio.Semaphore(self._places)
+        self._of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # by project
         self.port = 0
 
     async def start(self) -> None:
@@ -75,8 +80,7 @@ class GrpcDoor:
     async def _take(self, messages: AsyncIterator[bytes], context: Context) -> Taken:
         front = self._front
         principal = within_limits(front, await authenticate_header_fully(_authorization(context), front.directory))
-        async with self._reading:
-            body = await anext(messages, b"")
+        body = await self._read(principal.project.id, messages)
         front.limiter.charge_bytes(principal.project.id, len(body))
         front.held.take(len(body))
         try:
@@ -84,6 +88,16 @@ class GrpcDoor:
                 return await take_export(front, principal.project.id, headers.OTLP_PROTOBUF, body, ROUTE)
         finally:
             front.held.give_back(len(body))
+
+    async def _read(self, project_id: str, messages: AsyncIterator[bytes]) -> bytes:
+        """The message. Raises ApiError (408) where it does not come: else who sends nothing keeps everybody out."""
+        of_project = self._of.setdefault(project_id, asyncio.Semaphore(max(1, self._places // 2)))
+        async with of_project, self._reading:
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    return await anext(messages, b"")
+            except TimeoutError:
+                raise ApiError(408, "RequestTimeoutError", "The message comes too slowly.") from None
 
 
 def _add_port(server: Any, address: str, settings: Settings) -> int:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.errors import SettingError
 from pipeline.ops.moments import moment
 from pipeline.ops.options import Data, Json, OnlyProject, Project, Until, dry_run_option, end_of, since, wait_option
 
@@ -64,7 +65,10 @@ def reprice(
     from pipeline.ops.reprice.run import TAKEN_SECONDS, OvertakenError, print_progress, print_report
     from pipeline.ops.reprice.run import reprice as run
 
-    scope = Scope(moment("--from", start), end_of(until, datetime.now(UTC)), project, model)
+    first, last = moment("--from", start), end_of(until, datetime.now(UTC))
+    if first >= last:
+        raise SettingError(f"--from ({first}) is not before --to ({last}).", remedy="Write the earlier time first.")
+    scope = Scope(first, last, project, model)
     report = run(
         find_settings(data),
         scope,

@@ -14,7 +14,7 @@ from pipeline.ops.kafka_admin import looking
 from pipeline.ops.topics import topic_specs
 from pipeline.store.client import connect
 from pipeline.store.migrate import read_migrations
-from pipeline.topic_limits import LARGEST, TIMESTAMPS, read_configs, too_small
+from pipeline.topic_limits import LARGEST, TIMESTAMPS, read_configs, too_small, untold
 
 _ARRIVAL = "LogAppendTime"
 _PATIENCE = 5.0  # seconds for each service
@@ -41,13 +41,15 @@ async def check_topics(settings: Settings) -> Finding:
         return _failed("topics", error)
     if missing:
         return Finding("topics", False, f"missing: {', '.join(missing)}", "Run `spanfold topics`.")
-    wrong = [name for name in names if configs.get(name, {}).get(TIMESTAMPS) != _ARRIVAL]
+    clocks = {name: configs.get(name, {}).get(TIMESTAMPS) for name in names}
+    wrong = [name for name, clock in clocks.items() if clock not in (None, _ARRIVAL)]
     if wrong:
         remedy = f"Run kafka-configs --alter --topic NAME --add-config {TIMESTAMPS}={_ARRIVAL} for each."
         return Finding("topics", False, f"{TIMESTAMPS} is not {_ARRIVAL}: {', '.join(wrong)}", remedy)
     if small := too_small(settings, configs):
         return Finding("topics", False, f"{LARGEST} is too small: {', '.join(small)}", " ".join(small.values()))
-    return Finding("topics", True, ", ".join(names))
+    found, silent = ", ".join(names), [name for name, clock in clocks.items() if clock is None]
+    return Finding("topics", True, f"{found}. {untold(silent, TIMESTAMPS)}" if silent else found)
 
 
 def check_store(settings: Settings) -> Finding:

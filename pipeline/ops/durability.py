@@ -15,7 +15,7 @@ from pipeline.errors import SpanfoldError
 from pipeline.ops.finding import Finding
 from pipeline.ops.kafka_admin import looking
 from pipeline.ops.topics import ENOUGH_REPLICAS, IN_SYNC, MIN_IN_SYNC, topic_specs
-from pipeline.topic_limits import read_configs
+from pipeline.topic_limits import read_configs, untold
 
 UNCLEAN = "unclean.leader.election.enable"
 _PATIENCE = 5.0  # seconds
@@ -27,7 +27,7 @@ class Kept:
 
     topic: str
     replicas: int
-    in_sync: int
+    in_sync: int | None  # None: the broker does not tell
     unclean: bool
 
 
@@ -53,8 +53,13 @@ def judge(kept: list[Kept], brokers: int) -> Finding:
     if not kept:
         return Finding("durability", True, "no topics yet")
     fewest = min(topic.replicas for topic in kept)
-    found = f"{brokers} brokers, {fewest} replicas, {min(topic.in_sync for topic in kept)} in sync at least"
-    return Finding("durability", True, "one broker: its disk holds the only copy" if brokers == 1 else found)
+    if brokers == 1:
+        return Finding("durability", True, "one broker: its disk holds the only copy")
+    found = f"{brokers} brokers, {fewest} replicas"
+    if told := [topic.in_sync for topic in kept if topic.in_sync is not None]:
+        found += f", {min(told)} in sync at least"
+    silent = [topic.topic for topic in kept if topic.in_sync is None]
+    return Finding("durability", True, f"{found}. {untold(silent, MIN_IN_SYNC)}" if silent else found)
 
 
 def _weaknesses(topic: Kept, brokers: int) -> Iterator[tuple[str, str]]:
@@ -66,7 +71,7 @@ def _weaknesses(topic: Kept, brokers: int) -> Iterator[tuple[str, str]]:
             f"Set SPANFOLD_TOPIC_REPLICATION={min(brokers, ENOUGH_REPLICAS)} before topics are made; give those that "
             "are there more replicas with kafka-reassign-partitions.",
         )
-    if topic.replicas >= ENOUGH_REPLICAS and topic.in_sync < IN_SYNC:
+    if topic.replicas >= ENOUGH_REPLICAS and topic.in_sync is not None and topic.in_sync < IN_SYNC:
         yield f"{name} has {MIN_IN_SYNC}={topic.in_sync}", _alter(f"{MIN_IN_SYNC}={IN_SYNC}")
     if topic.unclean and topic.replicas > 1:
         yield f"{name} has {UNCLEAN}=true", _alter(f"{UNCLEAN}=false")
@@ -86,7 +91,7 @@ async def _kept(admin: Any, names: list[str]) -> list[Kept]:
         Kept(
             topic["topic"],
             min(len(partition["replicas"]) for partition in topic["partitions"]),
-            int(configs.get(topic["topic"], {}).get(MIN_IN_SYNC, 1)),
+            int(told) if (told := configs.get(topic["topic"], {}).get(MIN_IN_SYNC)) else None,
             configs.get(topic["topic"], {}).get(UNCLEAN) == "true",
         )
         for topic in described

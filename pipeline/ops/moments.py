@@ -12,8 +12,8 @@ def moment(option: str, text: str) -> datetime:
             day = date.fromisoformat(text)
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter: it is outside of the calendar in UTC
         raise SettingError(
             f"{option} is {text!r}, which is no day and no time.", remedy="Write 2026-11-25 or 2026-11-25T13:00:00Z."
         ) from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from pipeline.config import Settings
 from pipeline.errors import SpanfoldError
 from pipeline.kafka_client import check_access, kafka_options
-from pipeline.topic_limits import LARGEST, TIMESTAMPS, Configs, read_configs, too_small
+from pipeline.topic_limits import LARGEST, TIMESTAMPS, Configs, read_configs, too_small, untold
 
 LARGEST_RECORD = 16 * 2**20  # bytes, compressed batch included
 REACH_WITHIN = 30.0  # seconds
@@ -147,7 +147,9 @@ async def _led_partitions(admin: AIOKafkaAdminClient, names: list[str]) -> dict[
 
 def _warning(settings: Settings, name: str, configs: Configs) -> str:
     warnings = [complaint] if (complaint := too_small(settings, configs).get(name)) else []
-    if (clock := configs[name][TIMESTAMPS]) != "LogAppendTime":
+    if (clock := configs.get(name, {}).get(TIMESTAMPS)) is None:
+        warnings.append(untold([name], TIMESTAMPS))
+    elif clock != "LogAppendTime":
         warnings.append(
             f"Topic {name} has {TIMESTAMPS}={clock}: producers' clocks would decide when an event arrived. "
             f"Run kafka-configs --alter --topic {name} --add-config {TIMESTAMPS}=LogAppendTime."

@@ -130,8 +130,8 @@ def replay(
     settings: Settings, question: Question, options: Options, progress: Progress = lambda *_: None
 ) -> tuple[Run, Report]:
     """Do all of it; with `dry_run` write nothing. Raises StoreError, RegistryError, SettingError."""
-    if question.until is not None and question.until <= question.start:
-        raise SettingError("--to is not after --from.", remedy="Give a time range that is not empty.")
+    if (question.until or datetime.now(UTC)) <= question.start:
+        raise SettingError("--to (or now) is not after --from.", remedy="Give a time range that is not empty.")
     with ExitStack() as stack:
         place = Place(settings, stack)
         if options.dry_run:

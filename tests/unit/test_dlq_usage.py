@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.errors import SettingError
-from pipeline.ops.dlq.letters import Choice, is_id
+from pipeline.ops.dlq.letters import Choice, is_id, sql
 from pipeline.ops.dlq.replay import Pace, Report
 from pipeline.ops.dlq.show import print_report
 
@@ -19,6 +19,8 @@ WRONG = {
     ("ls", "--state", "closed"): "--state is 'closed'",
     ("ls", "--from", "yesterday"): "--from is 'yesterday'",
     ("discard", "--to", "2026-13-01"): "--to is '2026-13-01'",
+    ("ls", "--to", "9999-12-31T23:59:59-01:00"): "--to is '9999-12-31T23:59:59-01:00'",
+    ("ls", "--from", "0001-01-01T00:00:00+01:00"): "--from is '0001-01-01T00:00:00+01:00'",
     ("show", "17"): "'17' is no dead letter's id",
     ("replay", "events/1/2 OR 1"): "is no dead letter's id",
     ("replay", "events/1"): "is no dead letter's id",
@@ -47,8 +49,9 @@ def test_ids_have_three_parts() -> None:
 
 def test_a_choice_of_nothing_is_every_letter_at_any_time() -> None:
     told = Choice().parameters()
-    assert (told["ids"], told["reason"], told["project"], told["state"]) == ("", "", "*", "any")
-    assert Choice(project="").parameters()["project"] == "", "letters whose project nothing tells"
+    assert (told["ids"], told["reason"], told["any_project"], told["state"]) == ("", "", 1, "any")
+    nobodys = Choice(project="").parameters()
+    assert (nobodys["any_project"], nobodys["project"]) == (0, ""), "letters whose project nothing tells"
 
 
 class Clock:
@@ -95,3 +98,10 @@ def test_a_report_says_what_stays_open_and_why(capsys: pytest.CaptureFixture[str
     assert "7 of 10 dead letters were sent again" in told
     assert "2 came from topics that are not read here" in told
     assert "1 are too large" in told
+
+
+def test_no_name_of_a_project_means_all_of_them() -> None:
+    some, every = Choice(project="*").parameters(), Choice().parameters()
+    assert (some["any_project"], some["project"]) == (0, "*")
+    assert every["any_project"] == 1
+    assert "'*'" not in sql("discard"), "`dlq discard --project '*'` would discard everybody's"

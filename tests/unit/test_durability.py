@@ -1,10 +1,18 @@
 """What `spanfold doctor` thinks of how topics are kept."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+from aiokafka.errors import TopicAlreadyExistsError
 
 from pipeline.config import Settings
+from pipeline.ops import doctor_services, durability, topics
 from pipeline.ops.durability import UNCLEAN, Kept, judge
 from pipeline.ops.topics import MIN_IN_SYNC, topic_specs
+from pipeline.topic_limits import TIMESTAMPS
 
 GOOD = Kept("spanfold.events", 3, 2, unclean=False)
 
@@ -49,3 +57,50 @@ def test_all_weaknesses_are_told_at_once_and_each_remedy_once() -> None:
 def test_topics_are_asked_for_with_two_in_sync_where_there_are_three(replication: int, in_sync: str | None) -> None:
     for spec in topic_specs(Settings()):
         assert spec.request(replication).topic_configs.get(MIN_IN_SYNC) == in_sync
+
+
+class Admin:
+    """A managed cluster of three brokers that does not let us ask for configs."""
+
+    async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
+        partition = {"replicas": [1, 2, 3], "leader": 1}
+        return [{"topic": name, "partitions": [partition]} for name in names]
+
+    async def describe_configs(self, resources: list[Any]) -> list[Any]:
+        refused: list[Any] = [(29, "not authorized", 2, each.name, []) for each in resources]
+        return [SimpleNamespace(resources=refused)]
+
+    async def describe_cluster(self) -> dict[str, Any]:
+        return {"brokers": [1, 2, 3]}
+
+    async def list_topics(self) -> list[str]:
+        return [spec.name for spec in topic_specs(Settings())]
+
+    async def create_topics(self, wanted: list[Any]) -> Any:
+        return SimpleNamespace(topic_errors=[(each.name, TopicAlreadyExistsError.errno) for each in wanted])
+
+
+@asynccontextmanager
+async def conversation(*_: object) -> AsyncIterator[Admin]:
+    yield Admin()
+
+
+async def no_check(_: Settings) -> None:
+    """Whoever is let in."""
+
+
+async def test_what_a_broker_does_not_tell_is_said_and_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (durability, doctor_services):
+        monkeypatch.setattr(module, "looking", conversation)
+    found = [await durability.check_durability(Settings()), await doctor_services.check_topics(Settings())]
+    assert [finding.ok for finding in found] == [True, True]
+    for finding, name in zip(found, (MIN_IN_SYNC, TIMESTAMPS), strict=True):
+        assert f"does not tell {name} of spanfold.events" in finding.found
+
+
+async def test_topics_are_made_where_the_broker_does_not_tell_how_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics, "_admin", conversation)
+    monkeypatch.setattr(topics, "check_access", no_check)
+    states = await topics.ensure_topics(Settings())
+    assert [state.name for state in states] == [spec.name for spec in topic_specs(Settings())]
+    assert all(f"does not tell {TIMESTAMPS}" in state.warning for state in states)

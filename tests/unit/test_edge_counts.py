@@ -1,10 +1,13 @@
 """Counts of accepted records: nothing is told twice, nothing forgotten while Kafka is away."""
 
+import asyncio
+
 import msgspec
 import pytest
 
 from pipeline.events.edge_counts import Publication
 from pipeline.ingest.edge_counts import UNKNOWN, EdgeCounts
+from pipeline.ops.topics import LARGEST_RECORD
 
 MINUTE = 60_000  # ms
 AT = 1_700_000_040_000 // MINUTE * MINUTE
@@ -83,3 +86,18 @@ async def test_an_acknowledgement_without_a_time_counts_now(monkeypatch: pytest.
     counts.count("a", 0, 1, UNKNOWN, UNKNOWN)
     assert await counts.tell()
     assert kafka.counts() == {("a", 0, AT * 1000): 1}
+
+
+async def test_what_gathers_while_kafka_takes_nothing_is_told_in_publications_that_the_topic_takes() -> None:
+    kafka = Kafka()
+    counts = EdgeCounts("events", kafka.publish, every=0.0)
+    for project in range(3_000):
+        for partition in range(24):
+            counts.count(f"project-{project}", partition, 7, 10**12, AT)
+    telling = asyncio.create_task(counts.run())
+    while len(kafka.counts()) < 3_000 * 24:
+        await asyncio.sleep(0)
+    telling.cancel()
+    assert [message.number for message in kafka.messages] == [0, 1, 2, 3]
+    assert max(len(msgspec.json.encode(message)) for message in kafka.messages) < LARGEST_RECORD // 4
+    assert set(kafka.counts().values()) == {7}

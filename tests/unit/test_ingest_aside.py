@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from datetime import UTC, datetime
+from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import pytest
@@ -85,3 +86,19 @@ async def test_small_events_start_no_process(size: int) -> None:
     raw = event("x" * (size - len(event("")))) if size else event("")
     assert await aside.judge(PRINCIPAL, raw, LIMIT, COMMON) == judge(PRINCIPAL, raw, LIMIT, COMMON)
     assert aside._pool is None
+
+
+async def test_where_no_process_can_be_started_large_events_are_read_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_process: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")  # as fork says at a limit of processes
+
+    monkeypatch.setattr(SpawnProcess, "start", refuse)
+    aside = Aside()
+    try:
+        await aside.warm_up()
+        for _ in range(2):
+            assert await aside.judge(PRINCIPAL, LARGE, LIMIT, COMMON) == judge(PRINCIPAL, LARGE, LIMIT, COMMON)
+    finally:
+        aside.close()

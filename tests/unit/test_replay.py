@@ -46,6 +46,7 @@ def test_a_day_is_utc_and_a_trace_alone_is_enough() -> None:
         (("--discard", "--project", "p"), "all that the shadow tables hold"),
         (("--from", "yesterday"), "no day and no time"),
         (("--from", "2026-11-02", "--to", "2026-11-02"), "not empty"),
+        (("--from", "2200-01-01"), "not empty"),
     ],
 )
 def test_a_wrong_question_is_answered_with_what_to_do(arguments: tuple[str, ...], words: str) -> None:

@@ -57,7 +57,8 @@ class Choice:
         return {
             "ids": " ".join(self.ids),
             "reason": self.reason,
-            "project": "*" if self.project is None else self.project,
+            "any_project": int(self.project is None),
+            "project": self.project or "",
             "state": self.state,
             "start": _text(self.start),
             "until": _text(self.until),

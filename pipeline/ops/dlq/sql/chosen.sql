@@ -1,5 +1,5 @@
 (%(ids)s = '' OR has(splitByChar(' ', %(ids)s), id))
     AND (%(reason)s = '' OR reason = %(reason)s)
-    AND (%(project)s = '*' OR project_id = %(project)s)
+    AND (%(any_project)s = 1 OR project_id = %(project)s)
     AND (%(state)s = 'any' OR state = %(state)s)
     AND failed_at >= toDateTime64(%(start)s, 6, 'UTC') AND failed_at < toDateTime64(%(until)s, 6, 'UTC')
