@@ -27,11 +27,15 @@ from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.collect import Collected
 from pipeline.stream.counted import Laps, count_calls, count_events, count_freshness
 from pipeline.stream.deadletters import DeadLetter
+from pipeline.stream.exits import StopError
 from pipeline.stream.moves import Move
 from pipeline.stream.range_row import range_row
 from pipeline.stream.refused import entities_of, refused_letters
 from pipeline.stream.spoilt import failed_entities, failed_letters, fold_failures
 
+_UNTOLD: dict[str, list[object]] = {
+    name: [] for name in ("projects", "receivers", "minutes", "outcomes", "amounts", "places", "offsets")
+}
 Durable = list[tuple[Span, ChunkCount]]
 Suspect = Callable[[int, Sequence[DeadLetter]], Awaitable[None]]
 """Told of so many events that our own code failed on; raises where that is a bad deploy's doing."""
@@ -112,13 +116,28 @@ class Flush:
         for part in batch.parts.values():
             part.flushed = True
         durable = done()
-        await self._store.insert(tables.OFFSET_RANGES, _ranges(durable, self._ledger_days), f"{token}/ranges")  # 4
+        await self._tell_ledger(_ranges(durable, self._ledger_days), token)  # 4
         laps.lap("ranges")
         await self._commit([chunk for chunk, _ in durable])  # 5
         laps.lap("commit")
         count_events(metrics, (count for _, count in durable))
         count_freshness(metrics, "committed", (chunk for chunk, _ in durable))
         laps.end(batch.events, observations=len(rows.observations), traces=len(rows.traces), chunks=len(durable))
+
+    async def _tell_ledger(self, ranges: Sequence[OffsetRangeRow], token: str) -> None:
+        """Of a row that is refused (a time that no column holds) the ledger gets the offsets and counts alone.
+
+        Raises StopError where it does not take those: what the ledger does not know of must not be committed.
+        """
+        refused = await self._store.insert(tables.OFFSET_RANGES, ranges, f"{token}/ranges")
+        if not refused:
+            return
+        bare = [each.row._replace(**_UNTOLD) for each in refused]
+        if await self._store.insert(tables.OFFSET_RANGES, bare, f"{token}/bare"):
+            raise StopError(
+                f"ClickHouse refuses what the ledger has to know of {len(bare)} chunks; they are not committed.",
+                remedy="The lines row_refused above this one tell the cause; mend it, then start again.",
+            )
 
 
 def _key(row: TraceRow) -> TraceKey:

@@ -1,15 +1,18 @@
 """The flush: its order, and which chunks are committed when not all rows of their traces are written at once."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from pipeline.evaluate.requests import EvaluationRequest, Rule
-from pipeline.events.model import Record
+from pipeline.events.model import Micros, Record
 from pipeline.events.reasons import Reason
 from pipeline.store import tables
+from pipeline.store.insert import Refused
+from pipeline.store.rows import OffsetRangeRow
+from pipeline.store.sift import sift_encodable
 from pipeline.stream.batch import Batch
 from pipeline.stream.chunk import ChunkCount, Span
 from pipeline.stream.collect import Collected
@@ -128,6 +131,44 @@ async def test_the_guard_is_asked_before_anything_of_a_flush_is_durable() -> Non
     with pytest.raises(StopError):
         await flush.write(batch, collected, lambda: [])
     assert (told, outside.calls) == ([8], [])
+
+
+def _refusing(outside: Outside, refuses: Callable[[OffsetRangeRow], bool], stored: list[Any]) -> None:
+    """The store takes no row of the ledger for which this is true."""
+
+    async def insert(table: str, rows: Sequence[Any], token: str) -> list[Any]:
+        if table != tables.OFFSET_RANGES:
+            return await Outside.insert(outside, table, rows, token)
+        refused = [Refused(row, None, "a time that no column holds") for row in rows if refuses(row)]
+        stored.extend(row for row in rows if not refuses(row))
+        return refused
+
+    outside.insert = insert  # type: ignore[method-assign]
+
+
+def _at_the_end_of_time() -> tuple[Span, ChunkCount]:
+    """A chunk whose record tells a time that no column holds (a topic that believes its producers)."""
+    count = ChunkCount(new=1)
+    count.outcomes.note(Record(TP.topic, TP.partition, 1, Micros(2**63 * 1000), b"p/t", b"", ()), "p", "stored")
+    return chunk(1), count
+
+
+async def test_a_chunk_whose_entry_the_ledger_refuses_is_told_of_by_its_offsets_alone() -> None:
+    worker, outside, stored = Worker(), Outside(), list[OffsetRangeRow]()
+    _refusing(outside, lambda row: bool(sift_encodable(tables.TABLES[tables.OFFSET_RANGES], [row]).refused), stored)
+    flush = Flush(outside, outside, outside.commit, outside.archived)
+    await flush.write(worker.batch, worker.collect(everything=True), lambda: [_at_the_end_of_time()])
+    assert [(row.first, row.last, row.records, row.new, row.minutes) for row in stored] == [(1, 1, 1, 1, [])]
+    assert ("commit", 1) in outside.calls
+
+
+async def test_a_chunk_that_the_ledger_does_not_take_at_all_is_not_committed() -> None:
+    worker, outside = Worker(), Outside()
+    _refusing(outside, lambda _: True, [])
+    flush = Flush(outside, outside, outside.commit, outside.archived)
+    with pytest.raises(StopError):
+        await flush.write(worker.batch, worker.collect(everything=True), lambda: [_at_the_end_of_time()])
+    assert "commit" not in dict(outside.calls)
 
 
 async def test_a_dead_letter_that_cannot_be_produced_keeps_everything_uncommitted() -> None:
