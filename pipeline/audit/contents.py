@@ -23,7 +23,7 @@ from pipeline.cost.price import ObservationPricer
 from pipeline.events.priced import Pricer
 from pipeline.registry import Registry
 from pipeline.store import tables
-from pipeline.store.lookups import TraceKey
+from pipeline.store.lookups import BIG_QUERY, TraceKey
 from pipeline.store.rows import EPOCH_STEP, ObservationRow, ScoreRow, TraceRow
 from pipeline.stream.rows import Rows
 
@@ -61,7 +61,7 @@ _STORED = """
     FROM {table} FINAL
     WHERE toStartOfHour(first_seen) IN (SELECT toDateTime(arrayJoin(%(hours)s), 'UTC'))
         AND (project_id, {trace}) IN %(keys)s {more} AND is_deleted = 0
-    SETTINGS do_not_merge_across_partitions_select_final = 1, max_query_size = 4194304
+    SETTINGS do_not_merge_across_partitions_select_final = 1
 """
 Place = tuple[str, TraceKey, str]  # kind, trace, id
 
@@ -194,6 +194,9 @@ def _stored(client: Client, kind: Kind, traces: Mapping[TraceKey, Expected]) -> 
         "keys": tuple(traces), "ids": tuple({trace for _, trace in traces}),
         "hours": sorted({each.hour for each in traces.values()}),
     }  # fmt: skip
-    with client.query_rows_stream(query, parameters=parameters, query_formats={"DateTime64": "int"}) as rows:
+    stream = client.query_rows_stream(
+        query, parameters=parameters, settings=BIG_QUERY, query_formats={"DateTime64": "int"}
+    )  # not in the query's text, which is parsed before it is known
+    with stream as rows:
         for project, trace, id_, version, *values in rows:
             yield (project, trace), id_, int(version), values

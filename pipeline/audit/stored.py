@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 from pipeline.audit.diagnose import Key, Stored
 from pipeline.audit.suspects import sql, stored_now
 from pipeline.ops.ledger.read import Covered
-from pipeline.store.lookups import TraceKey
+from pipeline.store.lookups import BIG_QUERY, TraceKey
 
 
 class Claim(NamedTuple):
@@ -37,21 +37,25 @@ def read(client: Client, topic: str, names: Sequence[TraceKey]) -> Read:
     stored = stored_now(client, topic)
     parameters: dict[str, Any] = {"keys": tuple(names), "ids": tuple({trace for _, trace in names})}
     rows: dict[TraceKey, list[Stored]] = {}
-    for kind, project, trace, id_, hour, newest in client.query(sql("rows"), parameters=parameters).result_rows:
+    for kind, project, trace, id_, hour, newest in _rows(client, "rows", parameters):
         version, deleted, settled, expired, first_seen = newest
         row = Stored(
             Key(kind, id_, int(hour)), int(version), bool(deleted), bool(settled), bool(expired), int(first_seen)
         )
         rows.setdefault((project, trace), []).append(row)
     claims: dict[TraceKey, list[Claim]] = {}
-    for kind, project, trace, version, made in client.query(sql("claims"), parameters=parameters).result_rows:
+    for kind, project, trace, version, made in _rows(client, "claims", parameters):
         claims.setdefault((project, trace), []).append(Claim(kind, int(version), int(made)))
     parameters |= _in_no_chunk(stored) | {"topic": topic}
     archived: dict[TraceKey, int] = {}
     in_flight: dict[TraceKey, int] = {}
-    for project, trace, events, flying in client.query(sql("archived"), parameters=parameters).result_rows:
+    for project, trace, events, flying in _rows(client, "archived", parameters):
         archived[project, trace], in_flight[project, trace] = int(events), int(flying)
     return Read(rows, claims, archived, in_flight)
+
+
+def _rows(client: Client, query: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
+    return client.query(sql(query), parameters=parameters, settings=BIG_QUERY).result_rows
 
 
 def _in_no_chunk(stored: Sequence[Covered]) -> dict[str, Any]:

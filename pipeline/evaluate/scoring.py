@@ -16,6 +16,7 @@ from pipeline.evaluate.requests import EvaluationRequest
 from pipeline.events import keys
 from pipeline.events.model import Event, Fields, Kind
 from pipeline.metrics import UNSEEN, Metric, Metrics
+from pipeline.store.lookups import BIG_QUERY
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +29,8 @@ def read_subjects(client: Client, requests: Sequence[EvaluationRequest]) -> dict
     names = sorted({(request.project_id, request.trace_id) for request in requests})
     subjects: dict[tuple[str, str], Subject] = {}
     for at in range(0, len(names), TRACES_PER_QUERY):
-        rows = client.query(SUBJECTS, parameters={"keys": tuple(names[at : at + TRACES_PER_QUERY])}).result_rows
+        parameters = {"keys": tuple(names[at : at + TRACES_PER_QUERY])}
+        rows = client.query(SUBJECTS, parameters=parameters, settings=BIG_QUERY).result_rows
         for project_id, trace_id, output, latency_ms, total_cost, errors in rows:
             cost = None if total_cost is None else float(total_cost)
             subjects[project_id, trace_id] = Subject(output, latency_ms, cost, errors)

@@ -21,10 +21,10 @@ from pipeline.events.model import Micros
 from pipeline.store.rows import OffsetRangeRow
 
 QUERIES = Path(__file__).parent / "queries"
-KEYS_PER_QUERY = 500  # ids of 800 characters would make 800 kB of SQL
+KEYS_PER_QUERY = 500  # ids of 800 characters, of four bytes each, would make some megabytes of SQL
+BIG_QUERY = {"max_query_size": 16 * 2**20}  # bytes; the server's own is 256 KiB, which a few hundred long ids exceed
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BIG_QUERY = {"max_query_size": 4 * 2**20}
 _AS_INTEGERS = {"DateTime64": "int"}
 
 TraceKey = tuple[str, str]  # project id, trace id
@@ -155,7 +155,7 @@ def stored_rows(client: Client, traces: Sequence[StoredTrace]) -> dict[TraceKey,
     rows: dict[TraceKey, list[StoredRow]] = {key: [] for key in keys}
     parameters = {"keys": keys, **_hours([each.first_seen for each in traces])}
     for query in ("expired_trace", "expired_observations", "expired_scores"):
-        result = client.query(_sql(query), parameters=parameters, settings=_BIG_QUERY, query_formats=_AS_INTEGERS)
+        result = client.query(_sql(query), parameters=parameters, settings=BIG_QUERY, query_formats=_AS_INTEGERS)
         for columns in result.named_results():
             row = StoredRow(columns["kind"], columns["entity_id"], columns["at"], dict(columns))
             rows[columns["project_id"], columns["trace_id"]].append(row)
@@ -173,7 +173,7 @@ def stored_observations(client: Client, trace: StoredTrace, ids: Sequence[str]) 
             **_hours([trace.first_seen]),
         }
         result = client.query(
-            _sql("stored_observations"), parameters=parameters, settings=_BIG_QUERY, query_formats=_AS_INTEGERS
+            _sql("stored_observations"), parameters=parameters, settings=BIG_QUERY, query_formats=_AS_INTEGERS
         )
         for columns in result.named_results():
             rows[columns["entity_id"]] = StoredRow("observation", columns["entity_id"], columns["at"], dict(columns))
@@ -243,7 +243,7 @@ def _rows(client: Client, query: str, parameters: dict[str, Any], row: type[Row]
     stream = client.query_rows_stream(
         _sql(query),
         parameters=parameters,
-        settings=_BIG_QUERY,
+        settings=BIG_QUERY,
         query_formats=_AS_INTEGERS,
         column_formats={"value": "bytes"},
     )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from clickhouse_connect.driver.client import Client
 
 from pipeline.ops.ledger.balance import Accounted, Edge, Slot
+from pipeline.store.lookups import BIG_QUERY
 from pipeline.store.retention import FOREVER
 
 SQL = Path(__file__).parent / "sql"
@@ -142,7 +143,10 @@ def archived_anywhere(client: Client, traces: Sequence[tuple[str, str]]) -> set[
     for at in range(0, len(traces), 500):
         parameters = {"traces": tuple(traces[at : at + 500])}
         rows = client.query(
-            sql("archived_anywhere"), parameters=parameters, column_formats={"identity": "bytes"}
+            sql("archived_anywhere"),
+            parameters=parameters,
+            settings=BIG_QUERY,
+            column_formats={"identity": "bytes"},
         ).result_rows
         found.update((str(row[0]), str(row[1]), str(row[2]), bytes(row[3])) for row in rows)
     return found
