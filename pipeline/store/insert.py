@@ -49,7 +49,7 @@ _SETTINGS = {
     "max_partitions_per_insert_block": 0,  # a replay may span more days than the default allows
 }
 THREADS = "insert"  # the names of the threads that encode and send begin with it
-_SEND_ERRORS = (ClickHouseError, HTTPError, OSError)
+_SEND_ERRORS = (ClickHouseError, HTTPError, OSError, StoreError)
 _QUICKLY = -3  # LZ4: 30 % less CPU than 0, 15 % more bytes on the wire; the tables have codecs of their own
 _TRIES = 4  # before a block is halved for an error that may pass
 _TRIES_ALONE = 60  # of a single row for which there is no memory: some five minutes
@@ -198,14 +198,16 @@ class Inserter:
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args, **kwargs))
 
     def _send(self, table: Table, block: _Block) -> None:
-        self._client.raw_insert(
+        answer = self._client.raw_insert(
             table.name,
             list(table.columns),
             block.data,
             settings=_SETTINGS | {"insert_deduplication_token": block.token},
             fmt="Native",
             compression="lz4",
-        )
+        ).summary
+        if not (answer.get("query_id") or "written_rows" in answer):  # its headers; a proxy's friendly page has none
+            raise StoreError("The answer to an insert is not of ClickHouse.", remedy="See what stands between the two.")
 
 
 def _tell(table: str, bad: Refused) -> None:
