@@ -30,9 +30,40 @@ def _pattern(text: str) -> str:
         raise ValueError("a repeated group must not repeat something itself: it could take for ever to match")
     try:
         re.compile(text)
-    except re.error as error:
+    except (re.error, OverflowError) as error:  # the latter for too large a number of repetitions
         raise ValueError(f"no regular expression: {error}") from None
     return text
+
+
+def _may_not_end(pattern: str) -> bool:
+    """Whether a repeated group holds a repetition or a choice, at any depth."""
+    held, at = [False], 0  # of each open group
+    while at < len(pattern):
+        char = pattern[at]
+        if char == "\\":
+            at += 1
+        elif char == "[":
+            at = _end_of_class(pattern, at)
+        elif char == "(":
+            held.append(False)
+        elif char == ")" and len(held) > 1:  # not one in a comment
+            inner = held.pop()
+            if inner and pattern[at + 1 :].lstrip()[:1] in ("+", "*", "{"):
+                return True
+            held[-1] |= inner
+        elif char in "+*{|":
+            held[-1] = True
+        at += 1
+    return False
+
+
+def _end_of_class(pattern: str, at: int) -> int:
+    """Where the `]` is that closes the `[` at a place; a first one is a member of the class."""
+    at += 2 if pattern[at + 1] == "^" else 1
+    at += pattern[at] == "]"
+    while pattern[at] != "]":
+        at += 2 if pattern[at] == "\\" else 1
+    return at
 
 
 def _moment(value: object) -> object:
@@ -146,7 +177,15 @@ def parse_document(text: str) -> PriceDocument:
         raw = yaml.load(text, _Texts)  # noqa: S506  # a subclass of BaseLoader, which makes texts, lists and maps only
     except (yaml.YAMLError, RecursionError) as error:
         raise PriceDocumentError(f"The price document is no YAML: {error}", remedy="Check its indentation.") from None
-    return check_document(raw if raw not in (None, "") else {})
+    document = check_document(raw if raw not in (None, "") else {})
+    for one in (*document.prices, *document.discounts):  # not in `check_document`: what is published stays readable
+        if _may_not_end(one.match):
+            raise PriceDocumentError(
+                f"The pattern {one.match!r} repeats a group that itself repeats or chooses: some names would take it"
+                " for ever.",
+                remedy="Write [ab] for (a|b), and .* for what may be anything.",
+            )
+    return document
 
 
 def check_document(raw: Any) -> PriceDocument:

@@ -219,6 +219,7 @@ def test_who_sets_the_price(project: str, name: str, when: Micros, batch: bool, 
         ("prices: [{id: a, match: m}]", "either prices"),
         ("prices: [{id: a, match: m, model: x, per_million: {input: 1}}]", "either prices"),
         ("prices: [{id: a, match: '(', per_million: {input: 1}}]", "no regular expression"),
+        ("prices: [{id: a, match: 'a{99999999999}', per_million: {input: 1}}]", "no regular expression"),
         ("prices: [{id: a, match: '(a+)+b', per_million: {input: 1}}]", "for ever"),
         ("prices: [{id: a, match: m, per_million: {input: -1}}]", "prices.0.per_million.input"),
         ("prices: [{id: a, match: m, per_million: {input: cheap}}]", "prices.0.per_million.input"),
@@ -243,6 +244,28 @@ def test_numbers_are_read_as_written_and_survive_the_registry() -> None:
     again = check_document(document.model_dump(mode="json", by_alias=True))
     assert document == again
     assert again.prices[0].per_million["input"] == Decimal("0.100000000000001")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["((a+))+", "(a|a)*", "(a|aa)+b", "(?:(?:a+))+", "((a|b)+c?)+", "(x(a|aa))*", "([ab]+)*", r"((\w|_)x)+"],
+)
+def test_a_pattern_that_some_names_would_take_for_ever_is_refused(pattern: str) -> None:
+    with pytest.raises(PriceDocumentError, match="for ever"):
+        parse_document(f"prices: [{{id: a, match: '{pattern}', per_million: {{input: 1}}}}]")
+    with pytest.raises(PriceDocumentError, match="for ever"):
+        parse_document(f"discounts: [{{match: '{pattern}', share: 0.1}}]")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "gpt-(4|5)(-mini|-nano)?(-[0-9]+)?", "(a|b)c*", r"(ft:)?gpt-4o.*", r"claude-[^)(|+*]+", r"[]|)*(+]+x",
+        r"[^])|(]+", r"\(a+\)+", "(?i:gpt).*", "(?P<who>a|b)-.*", "(abc)+", "(?x)a # )",
+    ],
+)  # fmt: skip
+def test_a_pattern_that_ends_is_taken(pattern: str) -> None:
+    assert parse_document(f"discounts: [{{match: '{pattern}', share: 0.1}}]").discounts[0].match == pattern
 
 
 def test_an_empty_document_is_the_default() -> None:
