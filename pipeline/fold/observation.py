@@ -4,7 +4,7 @@ The content (texts, metadata) lives in the layers. What the tree and the totals 
 so that a change costs what changed and not what the trace holds.
 """
 
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from pipeline.events.model import Fields, Micros
 from pipeline.events.priced import UNPRICED, Priced
@@ -12,6 +12,8 @@ from pipeline.fold.layers import Layers
 
 Sums = tuple[Decimal, int, int]  # USD, how many costs are in it, tokens
 
+_EXACT = Context(prec=76)  # 2^63 tokens at any price, a million times: a sum that is rounded tells its order (I1)
+plus, minus = _EXACT.add, _EXACT.subtract
 ZERO = Decimal(0)
 NOTHING: Sums = (ZERO, 0, 0)
 
@@ -61,7 +63,7 @@ class Observation(Layers):
             return self.got
         tokens += priced.usage.get("total", 0)
         own = priced.total_cost
-        return (cost, costs, tokens) if own is None else (own + cost if costs else own, costs + 1, tokens)
+        return (cost, costs, tokens) if own is None else (plus(own, cost) if costs else own, costs + 1, tokens)
 
     def content(self) -> Fields:
         """The merged fields; of one whose content was let go (shed.py) what is left. Treat them as read-only."""
@@ -70,12 +72,12 @@ class Observation(Layers):
 
 def added(one: Sums, other: Sums) -> Sums:
     """Both together."""
-    return (one[0] + other[0], one[1] + other[1], one[2] + other[2])
+    return (plus(one[0], other[0]), one[1] + other[1], one[2] + other[2])
 
 
 def without(one: Sums, other: Sums) -> Sums:
     """One less the other."""
-    return (one[0] - other[0], one[1] - other[1], one[2] - other[2])
+    return (minus(one[0], other[0]), one[1] - other[1], one[2] - other[2])
 
 
 def kind_of(fields: Fields) -> str:

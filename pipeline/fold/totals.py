@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from pipeline.events.model import Micros
 from pipeline.events.priced import UNPRICED, Priced
-from pipeline.fold.observation import ZERO, Observation
+from pipeline.fold.observation import ZERO, Observation, minus, plus
 
 LEVELS = ("DEBUG", "DEFAULT", "WARNING", "ERROR")
 
@@ -103,7 +103,7 @@ class Totals:
             usage[key] = usage.get(key, 0) + count
             self._usages[key] = self._usages.get(key, 0) + 1
         for key, amount in priced.cost.items():
-            cost[key] = cost.get(key, ZERO) + amount
+            cost[key] = plus(cost.get(key, ZERO), amount)
             self._costs[key] = self._costs.get(key, 0) + 1
 
     def _uncount(self, priced: Priced) -> None:
@@ -111,7 +111,7 @@ class Totals:
             self._usage[key] -= count
             _less(self._usages, self._usage, key)
         for key, amount in priced.cost.items():
-            self._cost[key] -= amount
+            self._cost[key] = minus(self._cost[key], amount)
             _less(self._costs, self._cost, key)
 
 
