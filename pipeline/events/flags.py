@@ -38,6 +38,10 @@ class Flag(StrEnum):
         "archive_expired",
         "trace: the archive no longer held its older events; newer ones were merged onto the stored rows",
     )
+    ATTRIBUTES_CUT = (
+        "attributes_cut",
+        "trace: its name, user, session, release, version, environment or tags are too long to stand on so many rows",
+    )
     TOTAL_MISMATCH = "total_mismatch", "observation: the total of the given usage is not the sum of its parts"
     NEGATIVE_USAGE = "negative_usage", "observation: a part of the usage is larger than the whole it belongs to"
     COST_MISMATCH = "cost_mismatch", "observation: the given total cost is not the sum of the given parts"

@@ -55,7 +55,7 @@ def build(state: TraceState, price: Pricer, want: Want = EVERYTHING) -> Built:
     if due_trace:
         state.written, state.trace_touched = True, False
     return Built(
-        trace_view(state) if due_trace and state.has_trace_row else None,
+        trace_view(state, attributes.cut) if due_trace and state.has_trace_row else None,
         attributes,
         observations,
         scores,
@@ -139,7 +139,7 @@ def _attributes(state: TraceState) -> Attributes:
     root = state.tree.root
     own = state.trace.merged() if state.trace else _NO_FIELDS
     carried = state.carried.merged() if state.carried else _NO_FIELDS
-    return attributes_of(own, root.content() if root is not None else _NO_FIELDS, carried)
+    return attributes_of(own, root.content() if root is not None else _NO_FIELDS, carried, state.totals.count)
 
 
 def _choose(state: TraceState, attributes: Attributes, want: Want) -> list[Observation]:

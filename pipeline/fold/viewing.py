@@ -67,8 +67,8 @@ def score_views(state: TraceState) -> tuple[list[ScoreView], list[str]]:
     return views, gone
 
 
-def trace_view(state: TraceState) -> TraceView:
-    """The trace's own row, from its events and what its observations amount to."""
+def trace_view(state: TraceState, cut: bool) -> TraceView:
+    """The trace's own row, from its events and what its observations amount to; `cut` as its attributes say."""
     fields = state.trace.merged() if state.trace else _NO_FIELDS
     totals, tree = state.totals, state.tree
     first, last = totals.span(tree.nodes.values())
@@ -89,7 +89,7 @@ def trace_view(state: TraceState) -> TraceView:
         cost=cost,
         total_cost=cost.get("total"),
         root=tree.root.id if tree.root is not None else "",
-        flags=_trace_flags(state, latency),
+        flags=_trace_flags(state, latency, cut),
         deleted=not (tree.nodes or state.trace or (is_trace(state.trace_id) and any(state.scores.values()))),
     )
 
@@ -99,10 +99,12 @@ def _first_word(state: TraceState) -> Micros:
     return min((each.first_at for each in (state.trace, *state.scores.values()) if each), default=Micros(0))
 
 
-def _trace_flags(state: TraceState, latency: Micros | None) -> list[str]:
+def _trace_flags(state: TraceState, latency: Micros | None, cut: bool) -> list[str]:
     flags: list[str] = []
     if state.expired:
         flags.append(Flag.ARCHIVE_EXPIRED)
+    if cut:
+        flags.append(Flag.ATTRIBUTES_CUT)
     if state.conflicting:
         flags.append(Flag.CONFLICTING_EVENTS)
     if state.derived:

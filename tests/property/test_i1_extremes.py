@@ -9,6 +9,7 @@ import pytest
 from pipeline.cost.price import ObservationPricer
 from pipeline.events.model import Kind, Micros
 from pipeline.events.values import MAX_MICROS
+from pipeline.fold.attributes import MOST_COPIED
 from pipeline.fold.build import build
 from pipeline.fold.state import TraceState
 from pipeline.stream.rows import Rows, add_rows
@@ -59,3 +60,15 @@ def test_sums_that_no_column_holds_leave_no_trace_in_later_ones(seed: int) -> No
     expected = rows_of(said, chance, 0)
     for _ in range(4):
         assert rows_of(chance.sample(said, len(said)), chance, 0.7) == expected
+
+
+def test_attributes_that_are_too_long_for_so_many_rows_are_cut_alike_in_any_order() -> None:
+    chance = Random(1)
+    said = [span(f"o{number}", number, tags=[f"{number} {'t' * 2_000}"]) for number in range(70)]
+    said.append(known(Kind.TRACE, "t", "t", "e", Micros(AT), {"user_id": "u" * 2_000_000, "tags": ["zz"]}))
+    expected = rows_of(said, chance, 0)
+    trace = expected["trace", "t"]
+    assert (trace.flags, len(trace.user_id) < 2_000_000, trace.tags[-1]) == (["attributes_cut"], True, "zz")
+    assert sum(len(row.user_id) for row in expected.values()) < MOST_COPIED
+    for _ in range(2):
+        assert rows_of(chance.sample(said, len(said)), chance, 0.1) == expected

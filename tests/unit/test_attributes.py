@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.events.model import Fields
-from pipeline.fold.attributes import NO_ATTRIBUTES, attributes_of
+from pipeline.fold.attributes import LEAST_ROOM, MOST_COPIED, NO_ATTRIBUTES, Attributes, attributes_of
 
 Json = dict[str, Any]
 
@@ -61,3 +61,28 @@ def test_version_and_environment_are_the_traces_or_the_roots_alone() -> None:
     assert (given({}, {}, other)["version"], given({}, {}, other)["environment"]) == ("", "default")
     root = {"version": "r", "environment": "r"}
     assert (given({}, root, other)["version"], given({"environment": "o"}, root, other)["environment"]) == ("r", "o")
+
+
+HUGE = Fields(
+    user_id="u" * 1_000_000, session_id="s", tags=["x" * 500_000, *(f"t{number}" for number in range(50_000))]
+)
+
+
+def copied(of: Attributes) -> int:
+    return sum(len(text) for text in of if isinstance(text, str)) + sum(map(len, of.tags))
+
+
+@pytest.mark.parametrize("observations", [0, 1, 20])
+def test_what_stands_on_few_rows_may_be_long(observations: int) -> None:
+    attributes = attributes_of(HUGE, Fields(), Fields(), observations)
+    assert (attributes.cut, len(attributes.user_id), len(attributes.tags)) == (False, 1_000_000, 50_001)
+
+
+@pytest.mark.parametrize("observations", [200, 2_000, 100_000])
+def test_what_stands_on_many_rows_is_cut_to_its_room(observations: int) -> None:
+    attributes = attributes_of(HUGE, Fields(), Fields(), observations)
+    assert attributes.cut
+    assert attributes.session_id == "s"
+    assert attributes.user_id == HUGE["user_id"][: len(attributes.user_id)]
+    assert attributes.tags[:2] == ("t0", "t1")
+    assert LEAST_ROOM / 10 < copied(attributes) <= max(MOST_COPIED / observations, LEAST_ROOM)
