@@ -181,10 +181,11 @@ def parse_document(text: str) -> PriceDocument:
     except (yaml.YAMLError, RecursionError) as error:
         raise PriceDocumentError(f"The price document is no YAML: {error}", remedy="Check its indentation.") from None
     document = check_document(raw if raw not in (None, "") else {})
-    for one in (*document.prices, *document.discounts):  # not in `check_document`: what is published stays readable
-        if _may_not_end(one.match):
+    patterns = [each.match for each in document.prices] + [each.match for each in document.discounts]
+    for pattern in patterns:  # not in `check_document`: what is published stays readable
+        if _may_not_end(pattern):
             raise PriceDocumentError(
-                f"The pattern {one.match!r} repeats a group that itself repeats or chooses: some names would take it"
+                f"The pattern {pattern!r} repeats a group that itself repeats or chooses: some names would take it"
                 " for ever.",
                 remedy="Write [ab] for (a|b), and .* for what may be anything.",
             )
