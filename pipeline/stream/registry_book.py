@@ -1,6 +1,7 @@
 """What a worker knows of the registry: read once before the first event, then again now and then.
 
-The hot path asks memory alone. A registry that does not answer leaves what was read last, and a line in the log.
+The hot path asks memory alone. A registry that does not answer, or answers with what cannot be read, leaves what was
+read last, and a line in the log.
 """
 
 import asyncio
@@ -36,5 +37,5 @@ class RegistryBook(ABC):
             await asyncio.sleep(self._refresh_seconds)
             try:
                 await self.refresh()
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, ValueError) as error:  # the latter for what is no JSON in a column that holds some
                 log.warning(f"{self.name}_not_refreshed", error=str(error)[:300])
