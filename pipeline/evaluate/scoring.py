@@ -4,7 +4,7 @@ A score's id is a function of project, rule and trace; its event also of the tra
 twice gives the same event, which is a duplicate, and a trace that was reopened gives a newer opinion of the same score.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from traceback import format_tb
 
@@ -21,19 +21,27 @@ from pipeline.store.lookups import BIG_QUERY
 log = structlog.get_logger(__name__)
 
 SUBJECTS = (Path(__file__).parent / "subjects.sql").read_text("utf-8")
-TRACES_PER_QUERY = 500
+TRACES_AT_ONCE = 100  # their outputs are in memory together, some megabytes each at most
+
+
+def portions(requests: Sequence[EvaluationRequest]) -> Iterator[list[EvaluationRequest]]:
+    """The requests, those about one trace together, of so many traces at once."""
+    by_trace: dict[tuple[str, str], list[EvaluationRequest]] = {}
+    for request in requests:
+        by_trace.setdefault((request.project_id, request.trace_id), []).append(request)
+    names = list(by_trace)
+    for at in range(0, len(names), TRACES_AT_ONCE):
+        yield [request for name in names[at : at + TRACES_AT_ONCE] for request in by_trace[name]]
 
 
 def read_subjects(client: Client, requests: Sequence[EvaluationRequest]) -> dict[tuple[str, str], Subject]:
-    """The traces that these requests are about, by (project, trace); one that is gone is missing. Blocks."""
+    """The traces that a portion of requests is about, by (project, trace); one that is gone is missing. Blocks."""
     names = sorted({(request.project_id, request.trace_id) for request in requests})
     subjects: dict[tuple[str, str], Subject] = {}
-    for at in range(0, len(names), TRACES_PER_QUERY):
-        parameters = {"keys": tuple(names[at : at + TRACES_PER_QUERY])}
-        rows = client.query(SUBJECTS, parameters=parameters, settings=BIG_QUERY).result_rows
-        for project_id, trace_id, output, latency_ms, total_cost, errors in rows:
-            cost = None if total_cost is None else float(total_cost)
-            subjects[project_id, trace_id] = Subject(output, latency_ms, cost, errors)
+    rows = client.query(SUBJECTS, parameters={"keys": tuple(names)}, settings=BIG_QUERY).result_rows
+    for project_id, trace_id, output, latency_ms, total_cost, errors in rows:
+        cost = None if total_cost is None else float(total_cost)
+        subjects[project_id, trace_id] = Subject(output, latency_ms, cost, errors)
     return subjects
 
 

@@ -6,13 +6,14 @@ How it fails: a store or broker that says no is asked again for ever.
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
 from pipeline.config import Settings
 from pipeline.evaluate.requests import EvaluationRequest, decode_request
-from pipeline.evaluate.scoring import read_subjects, scores
+from pipeline.evaluate.scoring import portions, read_subjects, scores
 from pipeline.events import headers
 from pipeline.events.canonical import to_canonical_json
 from pipeline.events.keys import record_key
@@ -45,20 +46,20 @@ class Evaluation:
         self._app = app
 
     async def take(self, chunk: Chunk) -> None:
-        """1 read the requests, 2 read their traces, 3 send dead letters and scores, 4 commit."""
+        """1 read the requests, 2 read their traces, some at a time, and send scores, 3 send dead letters, 4 commit."""
         generation, metrics = self._generation, self._metrics
         metrics.add(Metric.RECORDS, len(chunk.records))
         metrics.add(Metric.BYTES, sum(len(record.value or b"") for record in chunk.records))
         requests, dead = _requests(chunk)  # 1
-        if requests:
+        for some in portions(requests):
             try:
                 subjects = await ask_store(  # 2
-                    lambda: read_subjects(self._client, requests), lambda: generation != self._generation, metrics
+                    partial(read_subjects, self._client, some), lambda: generation != self._generation, metrics
                 )
             except Cancelled:
                 chunk.ack()  # the next owner gets these requests again
                 return
-            await self._outbox.send(self._settings.events_topic, scores(requests, subjects, metrics), _message)
+            await self._outbox.send(self._settings.events_topic, scores(some, subjects, metrics), _message)
         await self._outbox.dead_letters(dead)  # 3
         await commit_durable(self._app, [(chunk.tp, chunk.records[-1].offset)], metrics)  # 4
         chunk.ack()

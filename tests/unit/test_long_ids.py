@@ -12,7 +12,7 @@ from pipeline.audit import stored
 from pipeline.audit.contents import KINDS, Expected, _stored
 from pipeline.audit.examine import AT_ONCE
 from pipeline.evaluate.requests import EvaluationRequest, Rule
-from pipeline.evaluate.scoring import read_subjects
+from pipeline.evaluate.scoring import portions, read_subjects
 from pipeline.events.keys import MAX_ID_LENGTH
 from pipeline.ops.ledger.read import archived_anywhere
 from pipeline.store import lookups
@@ -60,7 +60,7 @@ def _requests() -> list[EvaluationRequest]:
 
 
 QUESTIONS: dict[str, Callable[[Any], object]] = {
-    "what evaluators see": lambda client: read_subjects(client, _requests()),
+    "what evaluators see": lambda client: [read_subjects(client, some) for some in portions(_requests())],
     "the events of traces": lambda client: list(lookups.read_back(client, NAMES)),
     "the events of observations": lambda client: list(
         lookups.read_back_observations(client, NAMES[0], [id_ for _, id_ in NAMES])
