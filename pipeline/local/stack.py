@@ -1,7 +1,8 @@
 """What a running stack is and where its parts are: DIR/stack.json, by which every other command finds it.
 
 Rule: `up` writes the file when all is ready and removes it when it has stopped; only its owner may read it, since
-it holds a secret key. A file whose process is gone was left by a killed stack and counts as none.
+it holds a secret key. A file whose process is gone, or whose lock nobody holds (another program may have the process id
+by now), was left by a killed stack and counts as none.
 A command uses the running stack of the data directory, unless the environment names a broker, a store or a registry:
 then it means that installation, and mixing the two would be worse than failing.
 """
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 
 from pipeline.config import Settings
 from pipeline.errors import SettingError, SpanfoldError
+from pipeline.local.lock import is_released
 
 FILE = "stack.json"
 CONNECTIONS = frozenset({"kafka_bootstrap", "clickhouse_url", "registry_url"})
@@ -70,7 +72,7 @@ def running_stack(data: Path) -> Stack | None:
         raise SpanfoldError(
             f"{path} cannot be read ({error}).", remedy="Stop the stack and remove the file."
         ) from error
-    return stack if is_alive(stack.pid) else None
+    return stack if is_alive(stack.pid) and not is_released(data) else None
 
 
 def is_alive(pid: int) -> bool:

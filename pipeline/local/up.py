@@ -70,6 +70,7 @@ def run_up(
     data = own.data_dir.expanduser().resolve()
     data.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold prompts and keys
     with stack_lock(data):
+        (data / FILE).unlink(missing_ok=True)  # a killed stack's; in a container we may have its very process id
         ports = plan_ports(own, options.http_port, options.clickhouse_port, options.kafka_port, options.grpc_port)
         broker = LocalKafka(data / "kafka", ports.kafka, ports.controller, logs=data / "logs")
         broker.prepare()  # may download; outside the loop, a signal ends it like any program

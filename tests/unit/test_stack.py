@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from pipeline.config import Settings
 from pipeline.errors import MissingPrerequisiteError, SettingError, SpanfoldError
+from pipeline.local import up
 from pipeline.local.lock import stack_lock
 from pipeline.local.plan import plan_metrics_ports, plan_ports
 from pipeline.local.ports import find_free_ports
@@ -56,6 +57,29 @@ def test_a_written_stack_is_found_and_only_its_owner_may_read_it(tmp_path: Path)
     write_stack(stack_in(tmp_path))
     assert running_stack(tmp_path) == stack_in(tmp_path)
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
+
+
+def test_a_killed_stack_whose_process_id_somebody_else_has_by_now_is_none(tmp_path: Path) -> None:
+    write_stack(stack_in(tmp_path))
+    with stack_lock(tmp_path):
+        assert running_stack(tmp_path) == stack_in(tmp_path)
+    assert running_stack(tmp_path) is None
+    with stack_lock(tmp_path):  # asking has left nothing locked
+        pass
+
+
+def test_what_a_killed_stack_left_is_gone_before_the_next_one_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_stack(stack_in(tmp_path))
+
+    def starting(*_: object) -> None:
+        assert running_stack(tmp_path) is None
+        raise SpanfoldError("far enough")
+
+    monkeypatch.setattr(up, "plan_ports", starting)
+    with pytest.raises(SpanfoldError, match="far enough"):
+        up.run_up(up.UpOptions(data=tmp_path), lambda _: pytest.fail("not reached"), lambda _: None, lambda _: None)
 
 
 def test_the_file_holds_what_up_prints(tmp_path: Path) -> None:
