@@ -160,4 +160,4 @@ def _registry(settings: Settings) -> closing[Registry]:
 
 
 def _store(settings: Settings) -> closing[Client]:
-    return closing(connect(settings, timeout=MUTATION_SECONDS))
+    return closing(connect(settings, deadline=5.0, timeout=MUTATION_SECONDS))
