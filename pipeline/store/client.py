@@ -24,6 +24,8 @@ _POLL = 0.2
 _REFUSALS = {192, 193, 194, 516}  # unknown user, wrong, required, failed: see errors.CODES
 _NO_DATABASE = 81
 _SYSTEM = re.compile(r"\[Errno -?\d+\] ([^\"')]+)")
+_STATUS = re.compile(r"HTTP status (\d{3})")
+_LINE = 300  # characters
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 
 
@@ -99,9 +101,13 @@ def _client(settings: Settings, database: str, timeout: float) -> Client:
 
 
 def _cause(error: Exception) -> str:
-    """What the system says about the connection, out of what the driver wraps around it."""
-    said = _SYSTEM.search(str(error))
-    return said[1] if said else str(error).rstrip(".")
+    """One line out of what the driver says: the system's word about the connection, or that somebody else answers."""
+    said = str(error)
+    if found := _SYSTEM.search(said):
+        return found[1]
+    if error_code(error) is None and (found := _STATUS.search(said)):
+        return f"the answer has HTTP status {found[1]} and is not one of ClickHouse"
+    return " ".join(said.split())[:_LINE].rstrip(".")
 
 
 def _reason(error: Exception) -> str:
