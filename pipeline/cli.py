@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,7 +43,10 @@ app = typer.Typer(
     help="Spanfold folds the events of LLM applications into priced, scored rows in ClickHouse while they flow.",
 )
 
-Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")]
+
+def _port(default: str) -> Any:
+    """The option of a port; `default` tells what holds without it, where that is a setting's."""
+    return typer.Option(min=0, max=65535, help=f"Port; 0 picks a free one.{default and f' [default: {default}]'}")
 
 
 def _print_version(wanted: bool) -> None:
@@ -64,12 +67,14 @@ def spanfold(
 
 @app.command(rich_help_panel="Run")
 def up(
-    data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Where data and logs go.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Where data and logs go. [default: SPANFOLD_DATA_DIR]")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="How many worker processes fold events.")] = 1,
-    port: Port = None,
-    clickhouse_port: Port = None,
-    kafka_port: Port = None,
-    grpc_port: Port = None,
+    port: Annotated[int | None, _port("SPANFOLD_HTTP_PORT")] = None,
+    clickhouse_port: Annotated[int | None, _port("8123")] = None,
+    kafka_port: Annotated[int | None, _port("9092")] = None,
+    grpc_port: Annotated[int | None, _port("SPANFOLD_GRPC_PORT")] = None,
     as_json: Json = False,
 ) -> None:
     """Start everything on this machine: broker, store, front door, workers, evaluator.
@@ -90,7 +95,7 @@ def up(
 @app.command(rich_help_panel="Run")
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running at the end, until Ctrl-C.")] = False,
-    port: Port = 0,
+    port: Annotated[int, _port("")] = 0,
 ) -> None:
     """Start a stack in a scratch directory, send recorded traffic of real clients, show what came out.
 
@@ -98,7 +103,7 @@ def demo(
     """
     from pipeline.demo import run_demo
 
-    raise typer.Exit(run_demo(keep=keep, port=port or 0))
+    raise typer.Exit(run_demo(keep=keep, port=port))
 
 
 @app.command(rich_help_panel="Run")
@@ -147,6 +152,8 @@ def evaluate(data: Data = None) -> None:
 def migrate(data: Data = None) -> None:
     """Bring the tables and views of ClickHouse to this version. Running it twice changes nothing.
 
+    A store that is starting is given half a minute.
+
     Example: `SPANFOLD_CLICKHOUSE_URL=http://clickhouse:8123 spanfold migrate`
     """
     from pipeline.local.stack import find_settings
@@ -164,6 +171,8 @@ def topics(
     as_json: Annotated[bool, typer.Option("--json", help="With --grow: print JSON.")] = False,
 ) -> None:
     """Make the topics that are missing and report those that are not as they must be; or let them grow.
+
+    A broker that is starting is given half a minute.
 
     Examples: `SPANFOLD_KAFKA_BOOTSTRAP=kafka:9092 SPANFOLD_TOPIC_PARTITIONS=16 spanfold topics`,
     `spanfold topics --grow 32 --dry-run`

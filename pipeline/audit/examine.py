@@ -13,7 +13,7 @@ from pipeline.events.model import Micros
 from pipeline.events.priced import Pricer
 from pipeline.store.lookups import TraceKey
 from pipeline.store.rows import EPOCH_STEP
-from pipeline.stream.refold import Refold, RefoldError, refold
+from pipeline.stream.refold import Refold, RefoldError, in_turn, refold
 from pipeline.stream.retention import Keeps
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,7 @@ def examine(
         rights: dict[TraceKey, Right] = {}
         seen = set()
         for pricer, epoch, group in _by_book(judged, found, price, books):
-            for folded in refold(client, group, pricer, trace_bytes):
+            for folded in in_turn(refold(client, group, pricer, trace_bytes)):
                 seen.add(folded.name)
                 if not _as_read(folded, found, keeps, examined):
                     continue

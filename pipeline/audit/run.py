@@ -103,7 +103,7 @@ class Audit:
     ) -> None:
         self._settings, self._fix = settings, fix
         self._own = client is None
-        self.client = client or connect(settings, timeout=600.0)
+        self.client = client or connect(settings, deadline=5.0, timeout=600.0)
         self._price: Pricer = NoPrices()
         self._store = Inserter(self.client)
         self._registry = open_registry(settings.registry)

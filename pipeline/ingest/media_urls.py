@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 
 from pipeline.config import Settings
+from pipeline.folders import make_folder
 from pipeline.ingest.answers import ApiError
 
 VALID_SECONDS = 3600
@@ -43,7 +44,7 @@ def signing_key(settings: Settings) -> bytes:
 
 
 def _kept_key(path: Path) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, "SPANFOLD_DATA_DIR")
     fresh = path.with_suffix(f".{secrets.token_hex(8)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:

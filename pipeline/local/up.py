@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from pipeline.config import Settings
 from pipeline.errors import SettingError
+from pipeline.folders import make_folder
 from pipeline.local.background import in_background
 from pipeline.local.kafka import LocalKafka
 from pipeline.local.lock import stack_lock
@@ -68,7 +69,7 @@ def run_up(
             remedy="Unset it and let a reverse proxy speak TLS, or run `spanfold ingest`.",
         )
     data = own.data_dir.expanduser().resolve()
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold prompts and keys
+    make_folder(data, "--data or SPANFOLD_DATA_DIR", 0o700)  # it will hold prompts and keys
     with stack_lock(data):
         (data / FILE).unlink(missing_ok=True)  # a killed stack's; in a container we may have its very process id
         ports = plan_ports(own, options.http_port, options.clickhouse_port, options.kafka_port, options.grpc_port)

@@ -135,7 +135,7 @@ def _hashed(password: str) -> tuple[str, str]:
 
 def run_statements(settings: Settings, made: Iterable[str]) -> None:
     """Send them in order; each may be sent again. Raises StoreError, without the statement: it holds a hash."""
-    client = connect(settings, database="default")
+    client = connect(settings, database="default", deadline=5.0)
     try:
         for statement in made:
             client.command(statement)

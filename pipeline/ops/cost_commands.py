@@ -10,7 +10,13 @@ from pipeline.errors import SettingError
 from pipeline.ops.moments import moment
 from pipeline.ops.options import Data, Json, OnlyProject, Project, Until, dry_run_option, end_of, since, wait_option
 
-prices_app = typer.Typer(no_args_is_help=True, help="The price document: overrides, custom models, discounts.")
+prices_app = typer.Typer(
+    no_args_is_help=True,
+    help="""The price document: overrides, custom models, discounts.
+
+    Example: `spanfold prices show > prices.yaml`, then `spanfold prices publish prices.yaml`
+    """,
+)
 
 
 def explain_cost(
@@ -52,7 +58,7 @@ def reprice(
     project: OnlyProject = "",
     reason: Annotated[str, typer.Option(help="Kept in cost_history.")] = "",
     dry_run: Annotated[bool, dry_run_option("Show what would change; write nothing.")] = False,
-    wait: Annotated[float | None, wait_option("a new book; 0 where none runs.")] = None,
+    wait: Annotated[float | None, wait_option("a new book", 20)] = None,
     data: Data = None,
 ) -> None:
     """Price history again with the books that hold now. Old costs stay in `cost_history`. Again to continue.

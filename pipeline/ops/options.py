@@ -32,9 +32,11 @@ def dry_run_option(what: str) -> Any:
     return typer.Option("--dry-run", help=what)
 
 
-def wait_option(what: str) -> Any:
-    """`--wait`: seconds for workers to take `what` from the registry."""
-    return typer.Option("--wait", min=0, help=f"Seconds for workers to take {what}")
+def wait_option(what: str, default: int) -> Any:
+    """`--wait`: seconds for workers to take `what` from the registry; `default` is what the command waits unasked."""
+    return typer.Option(
+        "--wait", min=0, help=f"Seconds for workers to take {what}; 0 where none runs. [default: {default}]"
+    )
 
 
 def start_of(text: str, otherwise: datetime) -> datetime:

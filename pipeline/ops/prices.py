@@ -19,8 +19,10 @@ def publish(settings: Settings, path: Path, note: str = "") -> tuple[PublishedPr
     """Publish a file; False beside it where the newest says the same. Raises PriceDocumentError, RegistryError."""
     try:
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PriceDocumentError(f"{path} cannot be read: {error}", remedy="Check the path.") from error
+    except OSError as error:
+        raise PriceDocumentError(f"{path} cannot be read: {error.strerror}.", remedy="Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise PriceDocumentError(f"{path} is not UTF-8: {error.reason}.", remedy="Check the file.") from error
     document = parse_document(text)
     with closing(open_registry(settings.registry)) as registry:
         return registry.publish_prices(document.model_dump(mode="json", by_alias=True), base_version(), note=note)

@@ -10,16 +10,18 @@ from pipeline.ops.options import Data, Project
 def keys(
     data: Data = None,
     create: Annotated[str, typer.Option("--create", metavar="PROJECT", help="Make a key pair for a project.")] = "",
+    new_project: Annotated[bool, typer.Option("--new-project", help="With --create: make the project, too.")] = False,
     revoke: Annotated[str, typer.Option("--revoke", metavar="PUBLIC_KEY", help="End a key for good.")] = "",
 ) -> None:
     """List the API keys; make one (its secret is shown this once) or revoke one (refused within 5 s).
 
-    Examples: `spanfold keys`, `spanfold keys --create default`, `spanfold keys --revoke pk-lf-…`
+    Examples: `spanfold keys`, `spanfold keys --create default`, `spanfold keys --create shop --new-project`,
+    `spanfold keys --revoke pk-lf-…`
     """
     from pipeline.local.stack import find_settings
     from pipeline.registry.commands import run_keys
 
-    run_keys(find_settings(data, must_run=False).registry, create, revoke)
+    run_keys(find_settings(data, must_run=False).registry, create, revoke, new_project=new_project)
 
 
 def limits(

@@ -5,14 +5,22 @@ from contextlib import closing
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.errors import SettingError
 from pipeline.registry.entities import RateLimits
 from pipeline.registry.errors import RegistryError
 from pipeline.registry.registry import Registry, open_registry
 
 
-def run_keys(url: str, create: str, revoke: str) -> None:
-    """Make or revoke a key of the registry at `url`, or list all where neither is asked for."""
+def run_keys(url: str, create: str, revoke: str, *, new_project: bool = False) -> None:
+    """Make or revoke a key of the registry at `url`, or list all where neither is asked for.
+
+    With `new_project` the project that `create` names is made first; its id is its name.
+    """
+    if new_project and not create:
+        raise SettingError("--new-project needs the project's id.", remedy="Add --create PROJECT.")
     with closing(open_registry(url)) as registry:
+        if new_project:
+            registry.create_project(create, project_id=create)
         if create:
             key = registry.create_key(create)
             print(f"public key: {key.public_key}\nsecret key: {key.secret_key}")

@@ -11,6 +11,8 @@ from sqlite3 import Connection as SqliteConnection
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
 
+from pipeline.folders import make_folder
+
 SQLITE_BUSY_SECONDS = 10
 _REFUSALS = ("authentication failed", "no pg_hba.conf entry", "does not exist", "no password supplied", "certificate")
 _ADVISORY_LOCK = 0x5BA4F01D  # any number, the same in every Spanfold process
@@ -48,7 +50,7 @@ def lock(connection: Connection) -> None:
 
 def _make_folder(url: URL) -> None:
     if url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(url.database).parent, "SPANFOLD_DATA_DIR or SPANFOLD_REGISTRY_URL")
 
 
 def _prepare_sqlite(connection: SqliteConnection, _record: object) -> None:

@@ -9,7 +9,7 @@ from pipeline.registry import secret_hash
 from pipeline.registry.entities import Key, NewKey, Project
 from pipeline.registry.errors import RegistryError
 from pipeline.registry.models import ApiKeyRow, ProjectRow, now
-from pipeline.registry.projects import as_project
+from pipeline.registry.projects import MAKE_PROJECT, as_project
 
 _NOBODY = secret_hash.hash_secret("")  # compared against where there is no such key, so that the time tells nothing
 
@@ -25,7 +25,7 @@ def create_key(
     """Add a key pair, random where not given. Raises RegistryError for an unknown project or a taken public key."""
     key = NewKey(public_key or secret_hash.new_public_key(), secret_key or secret_hash.new_secret_key())
     if session.get(ProjectRow, project_id) is None:
-        raise RegistryError(f"There is no project with the id {project_id!r}.", remedy="Create the project first.")
+        raise RegistryError(f"There is no project with the id {project_id!r}.", remedy=MAKE_PROJECT)
     if find_key(session, key.public_key):
         raise RegistryError(f"The public key {key.public_key!r} is taken.", remedy="Choose another or leave it out.")
     session.add(

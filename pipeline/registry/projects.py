@@ -12,6 +12,7 @@ from pipeline.registry.models import ID_LENGTH, IngestLimitsRow, OrganizationRow
 
 LARGEST_LIMIT = 2**31 - 1  # of a second, whatever is counted
 DEFAULT_ORGANIZATION = Organization("default", "Default")
+MAKE_PROJECT = "`spanfold keys --create PROJECT --new-project` makes one."
 _ID = re.compile(rf"[^\s/\x00-\x1f\x7f]{{1,{ID_LENGTH}}}")
 
 

@@ -196,6 +196,8 @@ def open_registry(url: str) -> Registry:
     except (SQLAlchemyError, NoSuchModuleError, ModuleNotFoundError) as error:
         message = f"The registry cannot be opened: {type(error).__name__}: {masked(str(error), passwords_in(url))}"
         remedy = "Check SPANFOLD_REGISTRY_URL."
+        if isinstance(error, ModuleNotFoundError):
+            remedy += " For postgresql+psycopg: pip install 'spanfold[postgres]'."
         if database.is_absent(url, error):
             raise RegistryAbsentError(message, remedy=remedy, unknown=is_unknown(error)) from error
         raise RegistryError(message, remedy=remedy) from error

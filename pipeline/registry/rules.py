@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from pipeline.registry.entities import Rule
 from pipeline.registry.errors import RegistryError
 from pipeline.registry.models import ProjectRow, RuleRow
+from pipeline.registry.projects import MAKE_PROJECT
 
 
 def as_rule(row: RuleRow) -> Rule:
@@ -48,7 +49,7 @@ def add_rule(
     if not 0 <= sampling_rate <= 1:
         raise RegistryError(f"The rule {name!r} has the sampling rate {sampling_rate}.", remedy="Use 0 to 1.")
     if session.get(ProjectRow, project_id) is None:
-        raise RegistryError(f"There is no project with the id {project_id!r}.", remedy="Create the project first.")
+        raise RegistryError(f"There is no project with the id {project_id!r}.", remedy=MAKE_PROJECT)
     if any(rule.name == name for rule in list_rules(session, project_id)):
         raise RegistryError(f"The project {project_id!r} has a rule {name!r} already.", remedy="Choose another name.")
     row = RuleRow(

@@ -48,7 +48,7 @@ def replay(
     dry_run: Annotated[bool, dry_run_option("Fold everything; write nothing.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew where a replay was broken off.")] = False,
     reason: Annotated[str, typer.Option(help="Kept in cost_history where costs change.")] = "replay",
-    wait: Annotated[float | None, wait_option("a new epoch; 0 where none runs.")] = None,
+    wait: Annotated[float | None, wait_option("a new epoch", 20)] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:

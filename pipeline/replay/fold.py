@@ -18,7 +18,7 @@ from pipeline.replay.scope import Chosen, made
 from pipeline.store.lookups import TraceKey
 from pipeline.store.rows import RawEventRow
 from pipeline.stream.archived import Keep
-from pipeline.stream.refold import Refold, RefoldError, refold
+from pipeline.stream.refold import Refold, RefoldError, in_turn, refold
 from pipeline.stream.retention import Keeps
 from pipeline.stream.rows import Rows
 
@@ -72,7 +72,7 @@ class Folder:
         portion = Portion()
         portion.counts["events"] = sum(each.events for each in some)
         missing = set(by_name)
-        for each in refold(self._client, list(by_name), self._price, self._trace_bytes, self._keep):
+        for each in in_turn(refold(self._client, list(by_name), self._price, self._trace_bytes, self._keep)):
             missing.discard(each.name)
             fullest = stored[each.name].fullest if each.name in stored else 0
             if reason := _why_not(each, fullest // 2):
@@ -94,7 +94,6 @@ class Folder:
                 portion.counts[UNREADABLE] += 1
                 portion.skipped.append((UNREADABLE, each.name))
                 continue
-            each.state.dissolve()
             portion.whole.append(by_name[each.name])
             portion.counts["traces"] += 1
         portion.skipped += [(EXPIRED, name) for name in missing]

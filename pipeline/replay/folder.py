@@ -18,6 +18,7 @@ from pipeline.errors import SpanfoldError
 from pipeline.events import headers
 from pipeline.events.keys import record_key
 from pipeline.events.model import Micros, Record
+from pipeline.folders import make_folder
 from pipeline.store.lookups import RawEvent
 
 FILE_BYTES = 64 * 2**20
@@ -47,7 +48,7 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
 
 def write_folder(folder: Path, raws: Iterable[RawEvent]) -> tuple[int, int]:
     """Write the records of these events, each once; (files, records). Raises FolderError where files are there."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "--export")
     if any(folder.glob(f"*{SUFFIX}")):
         raise FolderError(f"{folder} has {SUFFIX} files already.", remedy="Give an empty folder.")
     lines, files, records = _lines(raws), 0, 0

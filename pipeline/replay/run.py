@@ -111,7 +111,7 @@ class Place:
 
     def __init__(self, settings: Settings, stack: ExitStack) -> None:
         self.settings = settings
-        self.client: Client = connect(settings, timeout=TIMEOUT)
+        self.client: Client = connect(settings, deadline=5.0, timeout=TIMEOUT)
         stack.callback(self.client.close)
         self.registry: Registry = open_registry(settings.registry)
         stack.callback(self.registry.close)

@@ -20,7 +20,7 @@ def open_shadow(settings: Settings, timeout: float) -> Client:
     """A client of the shadow tables, which are made where they are missing."""
     there = shadow_settings(settings)
     migrate(there)
-    return connect(there, timeout=timeout)
+    return connect(there, deadline=5.0, timeout=timeout)
 
 
 def drop_shadow(client: Client, settings: Settings) -> None:

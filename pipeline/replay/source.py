@@ -59,7 +59,7 @@ class TopicError(SpanfoldError):
 def export(settings: Settings, question: Question, folder: Path) -> tuple[int, int]:
     """Write the archived records of the traces that are asked for; (files, records). Raises FolderError."""
     with ExitStack() as stack:
-        client = connect(settings, timeout=TIMEOUT)
+        client = connect(settings, deadline=5.0, timeout=TIMEOUT)
         stack.callback(client.close)
         scope = question.scope(now() if question.until is None else int(question.until.timestamp() * 1e6))
         return write_folder(folder, _raws(client, (each.name for each in chosen(client, scope, NOTHING))))
@@ -133,7 +133,7 @@ def _record(raw: Any) -> Record:
 
 
 async def _fill(settings: Settings, question: Question, batches: Batches, dry_run: bool) -> int:
-    client = connect(settings, timeout=TIMEOUT)
+    client = connect(settings, deadline=5.0, timeout=TIMEOUT)
     registry = open_registry(settings.registry)
     keeps = RetentionBook(registry)
     await keeps.refresh()

@@ -6,6 +6,7 @@ An https URL is encrypted and its certificate always verified, by `clickhouse_ca
 Configured by `clickhouse_url`, `clickhouse_user`, `clickhouse_password`, `clickhouse_database`, `clickhouse_ca_path`.
 """
 
+import re
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +23,9 @@ from pipeline.store.errors import StoreAbsentError, StoreError, error_code
 _POLL = 0.2
 _REFUSALS = {192, 193, 194, 516}  # unknown user, wrong, required, failed: see errors.CODES
 _NO_DATABASE = 81
+_SYSTEM = re.compile(r"\[Errno -?\d+\] ([^\"')]+)")
+_STATUS = re.compile(r"HTTP status (\d{3})")
+_LINE = 300  # characters
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 
 
@@ -54,7 +58,7 @@ def connect(
                 ) from error
             if time.monotonic() >= give_up:
                 raise StoreAbsentError(
-                    f"ClickHouse at {settings.clickhouse_url} did not answer within {deadline:g} s: {error}",
+                    f"ClickHouse at {settings.clickhouse_url} did not answer within {deadline:g} s: {_cause(error)}.",
                     remedy="Check that it runs and that SPANFOLD_CLICKHOUSE_URL is right.",
                     unknown=is_unknown(error),
                 ) from error
@@ -94,6 +98,16 @@ def _client(settings: Settings, database: str, timeout: float) -> Client:
         verify=True,
         ca_cert=settings.clickhouse_ca_path or None,
     )
+
+
+def _cause(error: Exception) -> str:
+    """One line out of what the driver says: the system's word about the connection, or that somebody else answers."""
+    said = str(error)
+    if found := _SYSTEM.search(said):
+        return found[1]
+    if error_code(error) is None and (found := _STATUS.search(said)):
+        return f"the answer has HTTP status {found[1]} and is not one of ClickHouse"
+    return " ".join(said.split())[:_LINE].rstrip(".")
 
 
 def _reason(error: Exception) -> str:

@@ -78,6 +78,7 @@ async def _fold(settings: Settings) -> None:
                 "gauges_failed": Gauges(metrics, Together(Consumers(worker.app), worker.overflow), look).run(),
                 **{f"{book.name}_failed": book.run() for book in worker.books},
             }
+            calm_collector()
             await _run_until_signal(worker.app, [pipeline.assigned], background, worker.outbox, pipeline.close)
 
     worker.stages.write()
@@ -122,7 +123,6 @@ async def _run_until_signal(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    calm_collector()
     work = background | {
         "start_failed": app.start(),
         "ready_failed": say_ready(assigned),

@@ -87,7 +87,7 @@ def test_connecting_to_a_database_that_is_missing_says_to_migrate(clickhouse: Cl
 
 def test_connecting_where_nothing_listens_gives_up_at_the_deadline() -> None:
     url = f"http://127.0.0.1:{find_free_port()}"
-    with pytest.raises(StoreError, match=r"did not answer within 0\.5 s"):
+    with pytest.raises(StoreError, match=r"did not answer within 0\.5 s: Connection refused\. Check"):
         connect(settings_for(url, "spanfold"), deadline=0.5)
 
 

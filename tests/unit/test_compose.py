@@ -191,3 +191,12 @@ def test_grafana_finds_the_source_and_the_dashboard() -> None:
     assert (source["type"], source["url"]) == ("prometheus", "http://prometheus:9090")
     provider = yaml.safe_load((grafana / "dashboards" / "spanfold.yml").read_text())["providers"][0]
     assert any(mount.split(":")[1].startswith(provider["options"]["path"]) for mount in SERVICES["grafana"]["volumes"])
+
+
+def test_the_override_in_the_docs_names_services_and_settings_that_exist() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    (block,) = re.findall(r"```yaml\n( *# docker-compose\.override\.yml\n.*?)```", page, re.DOTALL)
+    override: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(block)["services"]
+    assert set(override) == set(OURS)
+    for service in override.values():
+        assert {name.removeprefix("SPANFOLD_").lower() for name in service["environment"]} <= set(Settings.model_fields)

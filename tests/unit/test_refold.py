@@ -1,6 +1,7 @@
 """Traces folded anew from the archive: the oracle's rows, whatever their size, and what a mended mapping does."""
 
 import base64
+import gc
 from typing import Any
 
 import pytest
@@ -8,11 +9,12 @@ import pytest
 from pipeline.cost.price import ObservationPricer
 from pipeline.events.model import Event, Kind, Micros
 from pipeline.events.reasons import DecodeError, Reason
+from pipeline.fold.observation import Observation
 from pipeline.fold.state import TraceState
 from pipeline.store.lookups import RawEvent
 from pipeline.stream import archived
 from pipeline.stream import refold as refold_module
-from pipeline.stream.refold import ArchiveBehindError, Refold, RefoldError, refold
+from pipeline.stream.refold import ArchiveBehindError, Refold, RefoldError, in_turn, refold
 from tests.fixtures.archive import MemoryArchive
 from tests.fixtures.captures import langfuse_record
 from tests.fixtures.whole_traffic import as_a_log_has_them, known, whole_traces
@@ -201,3 +203,25 @@ def test_a_trace_that_our_own_code_fails_on_is_told_of_and_the_next_is_folded(
     else:
         with pytest.raises(RefoldError, match=names[0][1]):
             list(bad.rows(PRICE, settled=False, now=NOW))
+
+
+def test_traces_taken_in_turn_leave_memory_without_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = MemoryArchive(record for trace in whole_traces(6) for record in trace)
+    archive.install(monkeypatch)
+    gc.collect()
+    others = _observations()
+    gc.disable()
+    try:
+        for each in in_turn(refold(None, archive.names(), PRICE, NO_LIMIT)):  # type: ignore[arg-type]
+            list(each.rows(PRICE, settled=True, now=NOW))
+            seen = _observations()
+        del each
+        left = _observations()
+    finally:
+        gc.enable()
+    assert 0 < seen - others < 100  # of the last trace alone
+    assert left == others
+
+
+def _observations() -> int:
+    return sum(isinstance(one, Observation) for one in gc.get_objects())

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import SettingError
 from pipeline.registry import RateLimits, RegistryError, open_registry
 from pipeline.registry.commands import run_keys, run_limits
 
@@ -31,6 +32,22 @@ def test_a_key_is_made_shown_once_and_revoked(url: str, capsys: pytest.CaptureFi
     assert registry.authenticate(said["public key"], said["secret key"]) is None
     assert [key.revoked_at is None for key in registry.list_keys()] == [False]
     registry.close()
+
+
+def test_a_project_is_made_together_with_its_first_key(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run_keys(url, "two", "", new_project=True)
+    said = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
+    registry = open_registry(url)
+    project = registry.authenticate(said["public key"], said["secret key"])
+    registry.close()
+    assert project is not None
+    assert project.id == "two"
+    with pytest.raises(RegistryError, match="exists already"):
+        run_keys(url, "two", "", new_project=True)
+    with pytest.raises(RegistryError, match="--new-project"):
+        run_keys(url, "three", "")
+    with pytest.raises(SettingError, match="--create PROJECT"):
+        run_keys(url, "", "", new_project=True)
 
 
 def test_limits_are_shown_changed_one_by_one_and_reset(url: str, capsys: pytest.CaptureFixture[str]) -> None:

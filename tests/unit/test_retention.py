@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.errors import SettingError
 from pipeline.ops.retention.rules import Rules, read_rules
 from pipeline.registry import Registry, RegistryError, RetentionDays, open_registry
 from pipeline.store.retention import BOUNDED, DEFAULT_DAYS, FOREVER, OWN_TIME, Kind, expiry
@@ -151,6 +152,7 @@ def test_what_was_set_is_shown_and_a_dry_run_sets_nothing(tmp_path: Path, monkey
     assert runner.invoke(app, ["retention", "set", "--archive", "30"]).exit_code == 0
     assert runner.invoke(app, ["retention", "set", "--rows", "0"]).exit_code == 0
     assert runner.invoke(app, ["retention", "set", "--rows", "-1"]).exit_code == 2
+    assert isinstance(runner.invoke(app, ["retention", "set"]).exception, SettingError)
     with_registry = open_registry(url)
     assert with_registry.retention() == {"": RetentionDays(archive=30, rows=0)}
     with_registry.close()

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "pipeline"
 FOR_ALL = {"errors", "config", "secret_files", "patience", "kafka_client", "kafka_records", "events", "metrics"}
-FOR_ALL |= {"topic_limits", "pipeline"}
+FOR_ALL |= {"topic_limits", "folders", "pipeline"}
 
 # Who may know whom, beside FOR_ALL. "top" is what composes the program: cli.py and its neighbours.
 MAY_KNOW: dict[str, set[str]] = {

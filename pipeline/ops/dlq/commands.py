@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from pipeline.config import Settings
     from pipeline.ops.dlq.letters import Choice
 
-dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: what could not be processed, with its bytes and why.")
+dlq_app = typer.Typer(
+    no_args_is_help=True,
+    help="""Dead letters: what could not be processed, with its bytes and why.
+
+    Example: `spanfold dlq ls --count`, then `spanfold dlq replay --reason schema_unavailable --dry-run`
+    """,
+)
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="TOPIC/PARTITION/OFFSET, as `ls` shows.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Of this reason only.")]

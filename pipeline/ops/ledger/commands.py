@@ -37,7 +37,7 @@ def ledger(
     if first >= last:
         raise SettingError(f"--from ({first}) is not before --to ({last}).", remedy="Write the earlier time first.")
     scope = Scope(settings.events_topic, first, last, project)
-    with closing(connect(settings, timeout=600.0)) as client:
+    with closing(connect(settings, deadline=5.0, timeout=600.0)) as client:
         balance = asyncio.run(take_balance(settings, client, scope, _tell))
     print_balance(balance, scope, as_json=as_json)
     if not balance.balanced:

@@ -89,7 +89,10 @@ def reprice(
     progress: Progress = lambda *_: None,
 ) -> Report:
     """Do all of it; with `dry_run` write nothing, publish nothing. Raises StoreError, RegistryError."""
-    with closing(open_registry(settings.registry)) as registry, closing(connect(settings, timeout=600.0)) as client:
+    with (
+        closing(open_registry(settings.registry)) as registry,
+        closing(connect(settings, deadline=5.0, timeout=600.0)) as client,
+    ):
         pricer = _pricer(registry, wait, dry_run)
         report = Report(pricer.epoch)
         run = uuid4().hex

@@ -7,10 +7,16 @@ import typer
 from pipeline.ops.options import Data, Json, OnlyProject, Project, dry_run_option, wait_option
 
 DryRun = Annotated[bool, dry_run_option("Show what would change; change nothing.")]
-Wait = Annotated[float | None, wait_option("new rules; 0 where none runs. [default: 10]")]
+Wait = Annotated[float | None, wait_option("new rules", 10)]
 Trace = Annotated[str, typer.Argument(help="The trace's id.")]
 Days = Annotated[int | None, typer.Option(min=0, max=36_500, help="Days; 0: for ever.")]
-retention_app = typer.Typer(no_args_is_help=True, help="How long each project keeps events, rows and dead letters.")
+retention_app = typer.Typer(
+    no_args_is_help=True,
+    help="""How long each project keeps events, rows and dead letters.
+
+    Example: `spanfold retention set --archive 30`, then `spanfold retention apply --dry-run`
+    """,
+)
 
 
 @retention_app.command("ls")

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from pipeline.blobs import MediaStore, open_blobs
 from pipeline.config import Settings
-from pipeline.errors import SpanfoldError
+from pipeline.errors import SettingError, SpanfoldError
 from pipeline.ops.retention.apply import Change, Scope, apply, wait_for_workers
 from pipeline.ops.retention.media import Sweep, Swept
 from pipeline.ops.retention.rules import Rules, read_rules
@@ -40,7 +40,9 @@ def run_ls(settings: Settings, project: str, *, as_json: bool) -> None:
 
 
 def run_set(settings: Settings, project: str, changes: RetentionDays, *, reset: bool, dry_run: bool) -> None:
-    """Merge the changes into what the project said and print what holds then."""
+    """Merge the changes into what the project said and print what holds then. Raises SettingError without a change."""
+    if not reset and all(days is None for days in changes):
+        raise SettingError("Nothing says what to keep for how long.", remedy="Give --rows, --archive … or --reset.")
     with _registry(settings) as registry:
         before = RetentionDays() if reset else registry.retention().get(project, RetentionDays())
         after = RetentionDays(*(old if new is None else new for old, new in zip(before, changes, strict=True)))
@@ -160,4 +162,4 @@ def _registry(settings: Settings) -> closing[Registry]:
 
 
 def _store(settings: Settings) -> closing[Client]:
-    return closing(connect(settings, timeout=MUTATION_SECONDS))
+    return closing(connect(settings, deadline=5.0, timeout=MUTATION_SECONDS))
