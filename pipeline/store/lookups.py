@@ -4,7 +4,8 @@ Problem: a worker's memory is only a cache, so after a restart or an eviction it
 Rule: every answer is exact whatever has merged; `raw_events` may hold a redelivered event twice, here it comes once.
 Answers stream: nothing but the filter's hashes is held as a whole. The SQL is in queries/*.sql; values are quoted by
 the driver.
-Failure: clickhouse-connect's errors pass through; errors.blame() tells which are worth another try.
+Failure: clickhouse-connect's errors pass through; errors.blame() tells which are worth another try. An empty answer of
+a proxy is such an error, too: it would say that nothing is stored.
 """
 
 from array import array
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from clickhouse_connect.driver.binding import DT64Param
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import OperationalError
 
 from pipeline.events.model import Micros
 from pipeline.store.rows import OffsetRangeRow
@@ -95,7 +97,9 @@ def known_trace_hashes(client: Client, topic: str, partition: int, partitions: i
     """
     hashes = array("Q")
     parameters = {"topic": topic, "partition": partition, "partitions": partitions}
-    with client.query_column_block_stream(_sql("known_trace_hashes"), parameters=parameters) as blocks:
+    stream = client.query_column_block_stream(_sql("known_trace_hashes"), parameters=parameters)
+    with stream as blocks:
+        _check_origin(stream.source)
         for block in blocks:
             hashes.extend(block[0])
     return hashes
@@ -219,6 +223,7 @@ def open_traces(
         "after_trace": after[1],
     }
     result = client.query(_sql("open_traces"), parameters=parameters)
+    _check_origin(result)
     return [OpenTrace(str(project), str(trace), bool(ended)) for project, trace, ended in result.result_rows]
 
 
@@ -248,8 +253,15 @@ def _rows(client: Client, query: str, parameters: dict[str, Any], row: type[Row]
         column_formats={"value": "bytes"},
     )
     with stream:
+        _check_origin(stream.source)
         for values in stream:
             yield row(*values)
+
+
+def _check_origin(result: Any) -> None:
+    """ClickHouse names the query in a header of every answer."""
+    if not result.summary.get("query_id"):
+        raise OperationalError("The answer to a question is not of ClickHouse; see what stands between.")
 
 
 @cache

@@ -40,6 +40,8 @@ class Asked:
 class _Nothing:
     """A stream of no rows."""
 
+    source = SimpleNamespace(summary={"query_id": "some-query"})
+
     def __enter__(self) -> Iterator[Any]:
         return iter(self)
 
