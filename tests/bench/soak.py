@@ -30,6 +30,7 @@ CALIBRATE = 30.0  # seconds
 ENDLESS = 2**40  # events
 OPEN_TRACES = 1_000
 TICK = 0.1  # seconds
+ROWS = 15  # of the table, about
 IN_FLIGHT = 20_000  # records that may wait to be stored while the limit is looked for
 WATCHED = (*WORKERS, "ingest", "evaluator", "broker", "store")
 MiB = 2**20
@@ -60,10 +61,10 @@ def look(bed: Bed, began: float, sent: int) -> Look:
 
 
 def table(looks: Sequence[Look]) -> list[str]:
-    """What was seen, and the slopes of the second half."""
+    """Some of what was seen, and the slopes of the second half, of all."""
     names = ["minute", "sent", "lag", "parts", *(f"{name} MiB/handles" for name in WATCHED)]
     lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
-    for each in looks:
+    for each in looks[:: max(len(looks) // ROWS, 1)]:
         cells = [f"{each.memory.get(name, 0):.0f}/{each.handles.get(name, 0)}" for name in WATCHED]
         lines.append(f"| {each.minute:.1f} | {each.sent:,} | {each.lag:,} | {each.parts} | " + " | ".join(cells) + " |")
     half = looks[len(looks) // 2 :]
