@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 PIECE_TRACES = 250_000  # some hundred MB in ClickHouse; each piece reads its project's day once
 GROUPED = "if(trace_id = '', score_group, trace_id)"  # what a score belongs to, as the archive names it
+ALWAYS = 0, 4_102_444_800  # Unix seconds: until the year 2100
 KEPT = 90 * 86_400  # seconds: how long the archive is taken to keep events where nothing of it is left
 
 
@@ -59,7 +60,7 @@ class Recent(NamedTuple):
 
     topic: str
     bounds: Mapping[int, tuple[int, int]]
-    taken: tuple[int, int]
+    taken: tuple[int, int] = ALWAYS
     hours: tuple[int, ...] = ()
 
     def condition(self) -> str:

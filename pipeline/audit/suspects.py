@@ -97,13 +97,12 @@ def came_since(client: Client, topic: str, moment: datetime) -> datetime | None:
 
 def recent(client: Client, topic: str, bounds: dict[int, tuple[int, int]]) -> Recent:
     """Traces with an event between these offsets, and in which hours they were first seen."""
-    parameters = {"topic": topic, "partitions": list(bounds)}
-    parameters |= {"lows": [low for low, _ in bounds.values()], "highs": [high for _, high in bounds.values()]}
-    [taken] = client.query(sql("taken"), parameters=parameters).result_rows
-    empty = Recent(topic, bounds, (int(taken[0]), int(taken[1])))
-    query = sql("recent_hours").format(recent=empty.condition())
-    rows = client.query(query, parameters=empty.parameters()).result_rows
-    return empty._replace(hours=tuple(sorted(int(row[0]) for row in rows)))
+    where = Recent(topic, bounds)
+    [(begin, end)] = client.query(sql("taken"), parameters=where.parameters()).result_rows
+    where = where._replace(taken=(int(begin), int(end)))
+    query = sql("recent_hours").format(recent=where.condition())
+    rows = client.query(query, parameters=where.parameters()).result_rows
+    return where._replace(hours=tuple(sorted(int(row[0]) for row in rows)))
 
 
 @cache

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from aiokafka.consumer import fetcher as fetcher_module
-from aiokafka.consumer.fetcher import FetchError, FetchResult, PartitionRecords
+from aiokafka.consumer.fetcher import FetchError, FetchResult
 from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
@@ -60,7 +59,9 @@ class Assignment:
 
 
 def result(data: bytes, assignment: Any) -> FetchResult:
-    records = PartitionRecords(TP, MemoryRecords(data), [], 8, None, None, True, 0)
+    """As the client's fetcher makes it, which reads leniently once it was told to."""
+    raw = fetcher_module.MemoryRecords(data)
+    records = fetcher_module.PartitionRecords(TP, raw, [], 8, None, None, True, 0)
     return FetchResult(TP, assignment=assignment, partition_records=records, backoff=0.0)
 
 
@@ -107,18 +108,8 @@ def test_a_batch_that_is_read_leniently_comes_as_records_too() -> None:
     builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 4_096)
     assert builder.append(0, SENT[0][0], b"p/t", b"value", [("n?me", b"x")])
     spoilt = batch_of(bytes(builder.build()).replace(b"n?me", b"n\xffme"), 8)
-    got = fetcher_module.FetchResult(
-        TP,
-        assignment=Assignment(),
-        partition_records=fetcher_module.PartitionRecords(
-            TP, fetcher_module.MemoryRecords(spoilt), [], 8, None, None, True, 0
-        ),
-        backoff=0.0,
-    )
-    fetcher = SimpleNamespace(_records=OrderedDict[Any, Any]())
-    hand_out_records(SimpleNamespace(_fetcher=fetcher))
-    fetcher._records[TP] = got
-    assert got.getall() == [Record("events", 3, 8, Micros(SENT[0][0] * 1_000), b"p/t", b"value", (("n\\xffme", b"x"),))]
+    [records] = fetched(spoilt, ours=True)
+    assert records == [Record("events", 3, 8, Micros(SENT[0][0] * 1_000), b"p/t", b"value", (("n\\xffme", b"x"),))]
 
 
 @pytest.mark.parametrize("codec", [0, 1, 2], ids=["plain", "gzip", "snappy"])
@@ -132,19 +123,9 @@ def test_batches_of_kafka_s_oldest_formats_come_too_those_without_a_time_as_such
     data = bytes(builder.build())
     if codec:
         data = struct.pack(">q", 9) + data[8:]  # a set lies at the offset of its last record
-    got = fetcher_module.FetchResult(
-        TP,
-        assignment=Assignment(),
-        partition_records=fetcher_module.PartitionRecords(
-            TP, fetcher_module.MemoryRecords(data), [], 8, None, None, True, 0
-        ),
-        backoff=0.0,
-    )
-    fetcher = SimpleNamespace(_records=OrderedDict[Any, Any]())
-    hand_out_records(SimpleNamespace(_fetcher=fetcher))
-    fetcher._records[TP] = got
+    [records] = fetched(data, ours=True)
     times = [Micros(-1_000)] * 2 if magic == 0 else [Micros(SENT[at][0] * 1_000) for at in range(2)]
-    assert got.getall() == [Record("events", 3, 8 + at, times[at], b"p/t", b"value", ()) for at in range(2)]
+    assert records == [Record("events", 3, 8 + at, times[at], b"p/t", b"value", ()) for at in range(2)]
 
 
 def test_an_error_stays_an_error() -> None:
